@@ -1,0 +1,10 @@
+//! `billet-agent`: PID 1 of a ramdisk that turns bare metal into running
+//! machines, and a tool for hands on a machine that runs already.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,12 @@
+//! The nouns of provisioning: sizes, digests, addresses, hardware, hints. Data
+//! only: nothing here opens a file, a socket or a device.
+
+mod digest;
+mod mac;
+mod secret;
+mod units;
+
+pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
+pub use mac::{Mac, ParseMacError};
+pub use secret::Secret;
+pub use units::{BlockSize, Bytes, NotABlockSize};
