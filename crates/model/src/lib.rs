@@ -2,6 +2,8 @@
 //! only: nothing here opens a file, a socket or a device.
 
 mod digest;
+pub mod hints;
+pub mod inventory;
 mod mac;
 mod secret;
 mod units;

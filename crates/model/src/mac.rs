@@ -77,7 +77,14 @@ mod tests {
         for text in ["52:54:00:aa:bb:cc", "52:54:00:AA:BB:CC", "52-54-00-aa-bb-cc", "01-52-54-00-aa-bb-cc"] {
             assert_eq!(text.parse(), Ok(mac), "{text}");
         }
-        for bad in ["", "52:54", "52:54:00:aa:bb:c", "02-52-54-00-aa-bb-cc", "52:54:00:aa:bb:gg", "+5:54:00:aa:bb:cc"] {
+        for bad in [
+            "",
+            "52:54",
+            "52:54:00:aa:bb:c",
+            "02-52-54-00-aa-bb-cc",
+            "52:54:00:aa:bb:gg",
+            "+5:54:00:aa:bb:cc",
+        ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }
         assert_eq!(mac.to_string(), "52:54:00:aa:bb:cc");
