@@ -1,0 +1,21 @@
+//! Builds what machines boot: the ramdisk with the agent, a small test system, a Debian.
+//!
+//! ```text
+//! package ─▶ kernel ─▶ selection ─▶ drivers ─▶ ramdisk      (billet-image ramdisk)
+//!               └────────────────────▶ os ─┐
+//! mmdebstrap ───────────────────▶ debian ──┴▶ whole_disk ─▶ formats   (billet-image os, debian)
+//! ```
+
+pub mod archive;
+pub mod compress;
+pub mod digest;
+pub mod drivers;
+pub mod kernel;
+pub mod modinfo;
+pub mod package;
+pub mod place;
+pub mod program;
+pub mod ramdisk;
+pub mod selection;
+pub mod skeleton;
+pub mod table;
