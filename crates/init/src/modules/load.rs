@@ -5,12 +5,12 @@ use std::io::{self, Read, Seek};
 use super::{OpenError, Pack};
 
 /// What takes a module: the kernel, or a test.
-pub trait Loader {
+pub trait Loader: Sync {
     /// Load the module `name` from the ELF file `bytes`.
     ///
     /// # Errors
     /// What the kernel says; `EEXIST` means that it is loaded already.
-    fn load(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    fn load(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// What became of loading modules. A module that fails stops no other: a
@@ -47,10 +47,10 @@ pub enum LoadError {
 }
 
 impl<S: Read + Seek> Pack<S> {
-    /// Load `names` with everything they need, skipping what `done` says is
-    /// loaded already. The unpacked block is given back at the end.
-    pub fn load(&mut self, names: &[&str], loader: &mut impl Loader, done: impl Fn(&str) -> bool) -> Loaded {
-        let plan: Vec<String> = self.plan(names).filter(|name| !done(name)).map(str::to_owned).collect();
+    /// Load `names` with everything they need, one after the other. The unpacked
+    /// block is given back at the end.
+    pub fn load(&mut self, names: &[&str], loader: &impl Loader) -> Loaded {
+        let plan: Vec<String> = self.plan(names).map(str::to_owned).collect();
         let mut outcome = Loaded::default();
         for name in plan {
             match self.load_one(&name, loader) {
@@ -62,19 +62,30 @@ impl<S: Read + Seek> Pack<S> {
         outcome
     }
 
-    fn load_one(&mut self, name: &str, loader: &mut impl Loader) -> Result<(), LoadError> {
-        let bytes = self.bytes(name).map_err(|err| LoadError::Unpack { name: name.to_owned(), err })?;
-        let Some(bytes) = bytes else { return Ok(()) }; // `plan` names only modules of the pack
-        match loader.load(name, bytes) {
-            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            result => result.map_err(|err| LoadError::Refused { name: name.to_owned(), err }),
+    /// Load the module `name` and nothing else.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub(crate) fn load_one(&mut self, name: &str, loader: &impl Loader) -> Result<(), LoadError> {
+        match self.bytes(name) {
+            Ok(Some(bytes)) => give(name, bytes, loader),
+            Ok(None) => Ok(()), // plans name only modules of the pack
+            Err(err) => Err(LoadError::Unpack { name: name.to_owned(), err }),
         }
+    }
+}
+
+/// Give one module to the kernel. One that is there already is fine.
+pub(crate) fn give(name: &str, bytes: &[u8], loader: &impl Loader) -> Result<(), LoadError> {
+    match loader.load(name, bytes) {
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map_err(|err| LoadError::Refused { name: name.to_owned(), err }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, io::Cursor};
+    use std::{collections::BTreeSet, io::Cursor, sync::Mutex};
 
     use super::*;
     use crate::modules::pack::{Contents, ModuleFile, write};
@@ -82,21 +93,18 @@ mod tests {
     /// A kernel that has every symbol only after the module that owns it.
     #[derive(Default)]
     struct Kernel {
-        loaded: BTreeSet<String>,
+        loaded: Mutex<BTreeSet<String>>,
         broken: &'static str,
     }
 
     impl Loader for Kernel {
-        fn load(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        fn load(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
             let text = std::str::from_utf8(bytes).expect("the sample is text");
-            if name == self.broken || !text.split_whitespace().all(|need| self.loaded.contains(need)) {
+            let mut loaded = self.loaded.lock().expect("no test panics with it");
+            if name == self.broken || !text.split_whitespace().all(|need| loaded.contains(need)) {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            if self.loaded.insert(name.to_owned()) {
-                Ok(())
-            } else {
-                Err(io::ErrorKind::AlreadyExists.into())
-            }
+            if loaded.insert(name.to_owned()) { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
         }
     }
 
@@ -123,19 +131,19 @@ mod tests {
     }
 
     #[test]
-    fn needs_are_loaded_first_and_loaded_modules_are_left_alone() {
-        let mut kernel = Kernel::default();
-        let outcome = chain().load(&["d", "b"], &mut kernel, |_| false);
+    fn needs_are_loaded_first_and_modules_that_are_there_are_no_error() {
+        let kernel = Kernel::default();
+        let outcome = chain().load(&["d", "b"], &kernel);
         assert_eq!(outcome.loaded, ["a", "b", "c", "d"]);
-        let outcome = chain().load(&["e"], &mut kernel, |name| name < "d");
-        assert_eq!(outcome.loaded, ["d", "e"]); // the kernel said EEXIST to d, which is fine
+        let outcome = chain().load(&["e"], &kernel); // the kernel says EEXIST to all but e
+        assert_eq!(outcome.loaded, ["a", "b", "c", "d", "e"]);
         assert!(outcome.failed.is_empty());
     }
 
     #[test]
     fn a_module_that_fails_stops_only_those_that_need_it() {
-        let mut kernel = Kernel { broken: "c", ..Kernel::default() };
-        let outcome = chain().load(&["d"], &mut kernel, |_| false);
+        let kernel = Kernel { broken: "c", ..Kernel::default() };
+        let outcome = chain().load(&["d"], &kernel);
         assert_eq!(outcome.loaded, ["a", "b"]);
         assert_eq!(outcome.failed.len(), 2);
     }

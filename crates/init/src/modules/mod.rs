@@ -17,6 +17,7 @@ mod open;
 pub mod pack;
 
 pub use glob::glob_match;
+pub(crate) use load::give;
 pub use load::{LoadError, Loaded, Loader};
 pub use open::{OpenError, Pack};
 

@@ -129,6 +129,21 @@ impl<S: Read + Seek> Pack<S> {
         planned.into_iter().map(|at| self.name_at(at))
     }
 
+    /// Does another module of `plan` need `name`?
+    pub(crate) fn is_needed(&self, name: &str, plan: &[String]) -> bool {
+        let Some(&at) = self.by_name.get(name) else { return false };
+        let needs = |user: &String| {
+            self.by_name.get(user).is_some_and(|&user| self.index.modules[user].needs.contains(&at))
+        };
+        plan.iter().any(needs)
+    }
+
+    /// The names of the modules that `name` needs itself.
+    pub(crate) fn needs_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        let at = self.by_name.get(name);
+        at.into_iter().flat_map(|&at| &self.index.modules[at].needs).map(|&need| self.name_at(need))
+    }
+
     /// The bytes of module `name`; `None` when it is not in the pack. Unpacks
     /// its block, which is kept until another one is needed or [`forget`](Self::forget).
     ///
