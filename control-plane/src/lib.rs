@@ -1,0 +1,12 @@
+//! Billet's control plane: Ironic's REST API over a small, crash-proof conductor.
+//!
+//! ```text
+//! HTTP ─┬─ verbs ──────▶ Event ─▶ one task per node ─▶ node::next() ─▶ Store ─▶ Effects ─▶ BMC, agent
+//!       └─ heartbeats ─▶                                                 ▲            │
+//!                                                                        └── Event ◀──┘
+//! ```
+
+pub mod clock;
+pub mod node;
+pub mod record;
+pub mod store;
