@@ -8,10 +8,18 @@
 //!                      └───────────────────────────────────────────────────────────────┘
 //! ```
 
+pub mod billetd;
 pub mod console;
+pub mod demo;
+pub mod evidence;
+pub mod image;
 pub mod isolation;
+pub mod life;
 pub mod machine;
+pub mod medium;
 pub mod network;
 mod qmp;
 pub mod redfish;
+pub mod report;
+pub mod show;
 pub mod spec;

@@ -12,7 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
+    sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -92,11 +92,11 @@ pub struct Machine {
     /// Its serial line.
     pub console: Console,
     state: Mutex<State>,
+    boots: std::sync::Mutex<Vec<Boot>>,
 }
 
 struct State {
     boot_override: Override,
-    boots: Vec<Boot>,
     running: Option<Running>,
 }
 
@@ -117,8 +117,9 @@ impl Machine {
             network::add_tap(&tap)?;
         }
         let console = Console::create(&folder.join(format!("{}.serial.log", spec.name)))?;
-        let state = State { boot_override: Override::NONE, boots: Vec::new(), running: None };
-        Ok(Arc::new(Machine { spec, files, console, state: Mutex::new(state) }))
+        let state = State { boot_override: Override::NONE, running: None };
+        let (state, boots) = (Mutex::new(state), std::sync::Mutex::default());
+        Ok(Arc::new(Machine { spec, files, console, state, boots }))
     }
 
     /// Is it powered on?
@@ -136,9 +137,18 @@ impl Machine {
         self.state.lock().await.boot_override = boot_override;
     }
 
-    /// Every boot so far, oldest first.
-    pub async fn boots(&self) -> Vec<Boot> {
-        self.state.lock().await.boots.clone()
+    /// The boot that printed the console's line number `line`.
+    pub fn boot_of(&self, line: u64) -> Option<Boot> {
+        self.boots().iter().rev().find(|boot| boot.console_from <= line).copied()
+    }
+
+    /// The latest boot.
+    pub fn last_boot(&self) -> Option<Boot> {
+        self.boots().last().copied()
+    }
+
+    fn boots(&self) -> MutexGuard<'_, Vec<Boot>> {
+        self.boots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Power on; nothing happens when it is on.
@@ -177,6 +187,13 @@ impl Machine {
         qmp::execute(&self.files.qmp, "system_powerdown", QMP_LIMIT).await
     }
 
+    /// Give the disks' space back, once the server is off for good.
+    pub fn discard_disks(&self) {
+        for path in &self.files.disks {
+            let _ = fs::remove_file(path); // what is left is sparse, and the next run replaces it
+        }
+    }
+
     fn start(self: &Arc<Self>, state: &mut State) -> Result<()> {
         let (first, left) = state.boot_override.spend();
         self.console.note(&format!("power on, {first:?} first"));
@@ -194,8 +211,11 @@ impl Machine {
             .context("start qemu-system-x86_64; install the package qemu-system-x86")?;
         let serial = child.stdout.take().context("QEMU's serial line is piped")?;
         state.boot_override = left;
-        state.boots.push(Boot { at: Instant::now(), first, console_from });
-        let generation = state.boots.len();
+        let generation = {
+            let mut boots = self.boots();
+            boots.push(Boot { at: Instant::now(), first, console_from });
+            boots.len()
+        };
         let (kill, killed) = oneshot::channel();
         let machine = Arc::clone(self);
         let watcher = tokio::spawn(async move {
@@ -276,7 +296,8 @@ fn make_files(spec: &Spec, folder: &Path) -> Result<Files> {
         fs::copy(OVMF_VARS, &vars).with_context(|| format!("copy {OVMF_VARS}; install the package ovmf"))?;
     }
     let _ = fs::remove_file(vars.with_extension("qemu.log"));
-    let [qmp, events] = ["qmp", "events"].map(|kind| PathBuf::from(RUN).join(format!("{}.{kind}", spec.name)));
+    let [qmp, events] =
+        ["qmp", "events"].map(|kind| PathBuf::from(RUN).join(format!("{}.{kind}", spec.name)));
     Ok(Files { disks, vars, qmp, events })
 }
 

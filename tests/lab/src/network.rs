@@ -1,11 +1,6 @@
 //! The lab's wire: one bridge, a tap for each NIC, and dnsmasq for DHCP and TFTP.
 
-use std::{
-    fs,
-    net::Ipv4Addr,
-    path::Path,
-    process::Stdio,
-};
+use std::{fs, net::Ipv4Addr, path::Path, process::Stdio};
 
 use anyhow::{Context, Result};
 use tokio::process::{Child, Command};

@@ -81,7 +81,8 @@ struct Session {
 impl Session {
     /// Connect and leave negotiation mode, before which QEMU sends no events.
     async fn open(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket).await.with_context(|| format!("connect to {}", socket.display()))?;
+        let stream =
+            UnixStream::connect(socket).await.with_context(|| format!("connect to {}", socket.display()))?;
         let (read, write) = stream.into_split();
         let mut session = Session { lines: BufReader::new(read).lines(), write };
         session.command("qmp_capabilities").await?;
@@ -116,7 +117,10 @@ mod tests {
     fn a_reset_is_told_from_a_power_off() {
         let table = [
             (r#"{"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-reset"}}"#, Some(Ended::Reset)),
-            (r#"{"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-shutdown"}}"#, Some(Ended::Shutdown)),
+            (
+                r#"{"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-shutdown"}}"#,
+                Some(Ended::Shutdown),
+            ),
             (r#"{"event":"SHUTDOWN","data":{"guest":false,"reason":"host-signal"}}"#, Some(Ended::Died)),
             (r#"{"event":"RTC_CHANGE"}"#, None),
             (r#"{"return":{}}"#, None),

@@ -69,7 +69,8 @@ async fn authenticate(headers: HeaderMap, request: Request, next: Next) -> Respo
     if headers.get(header::AUTHORIZATION).is_some_and(|given| given.as_bytes() == want.as_bytes()) {
         return next.run(request).await;
     }
-    let mut response = refusal(StatusCode::UNAUTHORIZED, "Base.1.8.NoValidSession", "authentication required");
+    let mut response =
+        refusal(StatusCode::UNAUTHORIZED, "Base.1.8.NoValidSession", "authentication required");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"lab\""));
     response
 }
@@ -248,7 +249,11 @@ async fn reset(
         ("GracefulShutdown" | "PushPowerButton", true) => machine.press_power_button().await,
         ("PushPowerButton", false) => machine.power_on().await,
         ("On" | "ForceOff" | "ForceRestart" | "GracefulShutdown", _) => {
-            return refusal(StatusCode::CONFLICT, "Base.1.8.ResourceInUse", "the system is in that power state");
+            return refusal(
+                StatusCode::CONFLICT,
+                "Base.1.8.ResourceInUse",
+                "the system is in that power state",
+            );
         }
         (other, _) => {
             let said = format!("ResetType {other} is not supported by this system");

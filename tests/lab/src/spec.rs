@@ -191,7 +191,10 @@ fn identity(line: &mut Arguments, spec: &Spec) {
              uuid={uuid},sku=SKU=NotProvided;ModelName=PowerEdge R630"
         ),
     );
-    line.add("-smbios", &format!("type=2,manufacturer=Dell Inc.,product=0CNCJW,version=A05,serial=.{serial}.CN7475"));
+    line.add(
+        "-smbios",
+        &format!("type=2,manufacturer=Dell Inc.,product=0CNCJW,version=A05,serial=.{serial}.CN7475"),
+    );
     line.add("-smbios", &format!("type=3,manufacturer=Dell Inc.,version=Not Specified,serial={serial}"));
 }
 
@@ -261,14 +264,17 @@ mod tests {
 
     fn arguments(firmware: Firmware, attachment: Attachment, first: BootFirst) -> String {
         let spec = Spec::new("node", 3, firmware).disk(attachment, Bytes(4 << 30));
-        let files = Files { disks: vec!["d0".into()], vars: "vars".into(), qmp: "qmp".into(), events: "e".into() };
+        let files =
+            Files { disks: vec!["d0".into()], vars: "vars".into(), qmp: "qmp".into(), events: "e".into() };
         qemu_arguments(&spec, &files, first).join(" ")
     }
 
     #[test]
     fn the_override_decides_which_device_boots_first() {
         let network = arguments(Firmware::Bios, Attachment::Virtio, BootFirst::Network);
-        assert!(network.contains("virtio-net-pci,bootindex=1") && network.contains("drive=disk0,bootindex=2"));
+        assert!(
+            network.contains("virtio-net-pci,bootindex=1") && network.contains("drive=disk0,bootindex=2")
+        );
         let disk = arguments(Firmware::Bios, Attachment::Virtio, BootFirst::Disk);
         assert!(disk.contains("virtio-net-pci,bootindex=2") && disk.contains("drive=disk0,bootindex=1"));
     }
@@ -277,7 +283,11 @@ mod tests {
     fn every_kind_of_disk_and_firmware_has_its_devices() {
         let table = [
             (Firmware::Uefi, Attachment::Nvme, "-device nvme,serial=BILLET03D0,drive=disk0"),
-            (Firmware::Uefi, Attachment::Sata, "-device ide-hd,bus=ide.0,serial=BILLET03D0,wwn=0x5000c500b1030000"),
+            (
+                Firmware::Uefi,
+                Attachment::Sata,
+                "-device ide-hd,bus=ide.0,serial=BILLET03D0,wwn=0x5000c500b1030000",
+            ),
             (Firmware::Bios, Attachment::Scsi, "-device scsi-hd,bus=scsi0.0,serial=BILLET03D0"),
             (Firmware::Bios, Attachment::Virtio, "-device virtio-blk-pci,serial=BILLET03D0"),
         ];
