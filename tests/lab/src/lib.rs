@@ -21,5 +21,6 @@ pub mod network;
 mod qmp;
 pub mod redfish;
 pub mod report;
+pub mod selfcheck;
 pub mod show;
 pub mod spec;

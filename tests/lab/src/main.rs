@@ -1,10 +1,6 @@
 //! `billet-lab`: the demo, the scenarios of the tests and a lab for hands, each in namespaces of its own.
 
-use std::{
-    io::stdout,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::stdout, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -15,6 +11,7 @@ use lab::{
     machine::Machine,
     redfish,
     report::Report,
+    selfcheck,
     spec::{Attachment, Firmware, Spec},
 };
 
@@ -47,6 +44,12 @@ enum Job {
         /// How its disk is attached.
         #[arg(long, value_enum, default_value_t = DiskKind::Virtio)]
         disk: DiskKind,
+    },
+    /// Prove the lab by itself: iPXE, boot override, reset and power, on BIOS and UEFI.
+    Check {
+        /// Where disks and serial logs go.
+        #[arg(long, default_value = "target/lab-check")]
+        out: PathBuf,
     },
     /// Servers that are off, for hands: drive their BMCs with curl, or run a billetd of your own.
     Up {
@@ -146,6 +149,11 @@ async fn run(cli: Cli) -> Result<u8> {
             let report = tell(&parts.parts(images), vec![cast]).await?;
             say(&mut stdout(), &format!("{}\n", serde_json::to_string(&report)?));
             Ok(u8::from(!report.ok))
+        }
+        Job::Check { out } => {
+            selfcheck::run(&out).await?;
+            say(&mut stdout(), "the lab keeps its promises\n");
+            Ok(0)
         }
         Job::Up { out, beside } => up(out, &beside).await,
     }
