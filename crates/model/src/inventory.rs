@@ -25,7 +25,7 @@ pub struct Inventory {
     pub cpu: Cpu,
     /// Its memory.
     pub memory: Memory,
-    /// Disks an image may be written to, by kernel name. Partitions, optical
+    /// Disks an image may be written to, by device number. Partitions, optical
     /// and RAM disks and members of a multipath map are left out.
     pub disks: Vec<Disk>,
     /// Network interfaces backed by hardware, bonds and VLANs, by name.

@@ -8,7 +8,7 @@ use crate::{
 
 fn samsung() -> Disk {
     let text = |text: &str| Some(text.to_owned());
-    let block = BlockSize::try_from(512).unwrap();
+    let block = BlockSize::try_from(512).expect("valid");
     Disk {
         name: "sda".to_owned(),
         kind: DiskKind::Disk,
@@ -106,7 +106,7 @@ fn hints_do_what_the_reference_agent_does() {
 
 #[test]
 fn a_refused_hint_says_which_and_why() {
-    let parse = |text| serde_json::from_str::<RootDeviceHints>(text).unwrap_err().to_string();
+    let parse = |text| serde_json::from_str::<RootDeviceHints>(text).expect_err("refused").to_string();
     for (hints, why) in [
         (r#"{"colour": "red"}"#, "there is no root device hint \"colour\""),
         (
@@ -140,7 +140,7 @@ fn without_hints_the_smallest_disk_of_four_gibibytes_is_chosen() {
     let disks = [named("sda", 100), named("sdc", 4), named("sdb", 4), named("sdd", 3)];
     assert_eq!(choose(&disks, None).map(Disk::path), Ok("/dev/sdb".to_owned()));
 
-    let none = choose(&disks[3..], None).unwrap_err();
+    let none = choose(&disks[3..], None).expect_err("refused");
     assert_eq!(none, NoSuitableDevice::AllTooSmall);
     assert_eq!(
         none.to_string(),
@@ -152,20 +152,20 @@ fn without_hints_the_smallest_disk_of_four_gibibytes_is_chosen() {
 #[test]
 fn with_hints_the_first_match_in_listing_order_is_chosen() {
     let disks = [named("sda", 100), named("sdb", 4), named("sdc", 200)];
-    let hints: RootDeviceHints = serde_json::from_str(r#"{"size": "> 50", "rotational": false}"#).unwrap();
+    let hints: RootDeviceHints = serde_json::from_str(r#"{"size": "> 50", "rotational": false}"#).expect("valid");
     assert_eq!(choose(&disks, Some(&hints)).map(Disk::path), Ok("/dev/sda".to_owned()));
 
-    let skip = [serde_json::from_str(r#"{"name": "/dev/sda"}"#).unwrap()];
+    let skip = [serde_json::from_str(r#"{"name": "/dev/sda"}"#).expect("valid")];
     let left = without_skipped(&disks, &skip);
     assert_eq!(choose(left, Some(&hints)).map(Disk::path), Ok("/dev/sdc".to_owned()));
 
-    let none = choose(&disks[1..2], Some(&hints)).unwrap_err();
+    let none = choose(&disks[1..2], Some(&hints)).expect_err("refused");
     assert!(none.to_string().contains("rotational false, size > 50"), "{none}");
 }
 
 #[test]
 fn an_old_spelling_of_a_path_still_finds_the_disk() {
     let hints: RootDeviceHints =
-        serde_json::from_str(r#"{"by_path": "/dev/disk/by-path/pci-0000:00:17.0-ata-1"}"#).unwrap();
+        serde_json::from_str(r#"{"by_path": "/dev/disk/by-path/pci-0000:00:17.0-ata-1"}"#).expect("valid");
     assert!(hints.match_disk(&samsung()));
 }

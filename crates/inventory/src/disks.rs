@@ -1,0 +1,184 @@
+//! Disks an image may be written to: which block devices count, and what each is.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use disk::Facts;
+use model::inventory::{Disk, DiskKind, Transport};
+
+use crate::{by_path, identity, reader::Reader};
+
+const BLOCK: &str = "sys/block";
+
+/// Kernel names that never are an installable disk: floppies, RAM, optical
+/// drives, network block devices without a server, MTD.
+const NEVER: [&str; 6] = ["fd", "ram", "zram", "sr", "mtdblock", "loop"];
+
+/// All disks by device number (as `lsblk` lists them, so that "the first that
+/// matches" is the same disk), or exactly `only`.
+pub(crate) fn read(reader: &Reader<'_>, only: &[PathBuf]) -> Vec<Disk> {
+    let mut disks: Vec<_> = if only.is_empty() {
+        let names = reader.list(BLOCK);
+        let members = multipath_members(reader, &names);
+        names
+            .iter()
+            .filter(|name| !members.contains(*name))
+            .filter_map(|name| Some((name, kind(reader, name)?)))
+            .filter_map(|(name, kind)| describe(reader, name, kind))
+            .collect()
+    } else {
+        only.iter().filter_map(|path| describe_only(reader, path)).collect()
+    };
+    disks.sort_by_cached_key(|disk| (number(reader, &disk.name), disk.name.clone()));
+    disks.dedup_by(|a, b| a.name == b.name);
+    disks
+}
+
+/// What sort of disk `name` is, if it is one that counts.
+fn kind(reader: &Reader<'_>, name: &str) -> Option<DiskKind> {
+    let of = |attribute: &str| reader.text(format!("{BLOCK}/{name}/{attribute}"));
+    if NEVER.iter().any(|prefix| is_numbered(name, prefix)) || of("hidden").as_deref() == Some("1") {
+        return None;
+    }
+    if name.starts_with("dm-") {
+        return of("dm/uuid").filter(|uuid| uuid.starts_with("mpath-")).map(|_| DiskKind::Multipath);
+    }
+    if is_numbered(name, "md") || name.starts_with("md_d") {
+        return of("md/level").filter(|level| level.starts_with("raid")).map(|_| DiskKind::Raid);
+    }
+    Some(DiskKind::Disk)
+}
+
+/// `prefix` and a number; `fd0` is a floppy and `fdisk` would not be.
+fn is_numbered(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Disks that a multipath map stands for.
+fn multipath_members(reader: &Reader<'_>, names: &[String]) -> BTreeSet<String> {
+    let is_map = |name: &&String| name.starts_with("dm-") && kind(reader, name) == Some(DiskKind::Multipath);
+    names.iter().filter(is_map).flat_map(|map| reader.list(format!("{BLOCK}/{map}/slaves"))).collect()
+}
+
+/// A disk the caller named, whatever it is.
+fn describe_only(reader: &Reader<'_>, path: &Path) -> Option<Disk> {
+    let node = fs::canonicalize(path).ok().filter(|_| reader.is_live()).unwrap_or_else(|| path.to_owned());
+    let name = node.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if name.is_empty() || !reader.exists(format!("{BLOCK}/{name}")) {
+        reader.warn(path, "is not a whole disk of this machine");
+        return None;
+    }
+    let kind =
+        if is_numbered(name, "loop") { DiskKind::Loop } else { kind(reader, name).unwrap_or(DiskKind::Disk) };
+    describe(reader, name, kind)
+}
+
+/// Everything about one disk. A disk whose size or block size is not known
+/// cannot be used, so it is left out, with a warning; one of size zero has no
+/// medium.
+fn describe(reader: &Reader<'_>, name: &str, kind: DiskKind) -> Option<Disk> {
+    let dir = reader.real(format!("{BLOCK}/{name}"))?;
+    let attribute = |path: &Path| reader.text(path).ok_or_else(|| io::ErrorKind::NotFound.into());
+    let facts = match Facts::parse(name, &dir, attribute) {
+        Ok(facts) => facts,
+        Err(err) => {
+            reader.warn(format!("{BLOCK}/{name}"), format_args!("left out: {err}"));
+            return None;
+        }
+    };
+    if facts.size.0 == 0 {
+        return None;
+    }
+    let identity = identity::read(reader, &dir, name);
+    let mut paths = by_path::links(reader, &dir).into_iter();
+    Some(Disk {
+        kind,
+        size: facts.size,
+        logical_block: facts.block,
+        physical_block: facts.physical_block,
+        rotational: facts.rotational,
+        read_only: facts.read_only,
+        removable: reader.text(dir.join("removable")).as_deref() == Some("1"),
+        model: identity.model,
+        vendor: identity.vendor,
+        serial: identity.serial,
+        serial_aliases: identity.serial_aliases,
+        wwn: identity.wwn,
+        hctl: reader.list(dir.join("device/scsi_device")).into_iter().next(),
+        by_path: paths.next(),
+        by_path_aliases: paths.collect(),
+        transport: transport(reader, &dir, name),
+        name: facts.name,
+    })
+}
+
+/// Major and minor number; a device without one comes last.
+fn number(reader: &Reader<'_>, name: &str) -> (u32, u32) {
+    let text = reader.text(format!("{BLOCK}/{name}/dev")).unwrap_or_default();
+    let parse = || {
+        let (major, minor) = text.split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    parse().unwrap_or((u32::MAX, u32::MAX))
+}
+
+/// How a disk is attached, told by what stands above it in the device tree.
+fn transport(reader: &Reader<'_>, dir: &Path, name: &str) -> Option<Transport> {
+    if name.starts_with("nvme") {
+        return Some(Transport::Nvme);
+    }
+    if name.starts_with("vd") {
+        return Some(Transport::Virtio);
+    }
+    if name.starts_with("mmcblk") {
+        return Some(Transport::Mmc);
+    }
+    let above = |prefix| dir.iter().filter_map(|part| part.to_str()).find(|part| is_numbered(part, prefix));
+    let host = above("host")?;
+    let driver = || reader.text(format!("sys/class/scsi_host/{host}/proc_name")).unwrap_or_default();
+    if above("session").is_some() {
+        Some(Transport::Iscsi)
+    } else if above("rport-").is_some() {
+        Some(Transport::Fc)
+    } else if above("end_device-").is_some() {
+        Some(Transport::Sas)
+    } else if above("usb").is_some() {
+        Some(Transport::Usb)
+    } else if above("ata").is_some() {
+        let parallel = driver().starts_with("pata") || driver() == "ata_piix" || driver() == "ata_generic";
+        Some(if parallel { Transport::Ata } else { Transport::Sata })
+    } else {
+        reader.exists(format!("sys/class/spi_host/{host}")).then_some(Transport::Spi)
+    }
+}
+
+/// Host, channel, target and logical unit: `0:0:0:0`.
+pub(crate) struct ScsiAddress {
+    pub(crate) host: u32,
+    pub(crate) channel: u32,
+    pub(crate) target: u32,
+    pub(crate) lun: u64,
+}
+
+impl FromStr for ScsiAddress {
+    type Err = NotAScsiAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAScsiAddress> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let [host, channel, target, lun] = parts[..] else { return Err(NotAScsiAddress) };
+        let number = |text: &str| text.parse().map_err(|_| NotAScsiAddress);
+        Ok(Self {
+            host: number(host)?,
+            channel: number(channel)?,
+            target: number(target)?,
+            lun: lun.parse().map_err(|_| NotAScsiAddress)?,
+        })
+    }
+}
+
+/// A name in the SCSI part of the device tree is not a logical unit's.
+pub(crate) struct NotAScsiAddress;

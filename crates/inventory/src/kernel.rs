@@ -1,0 +1,54 @@
+//! What only a system call tells. On the running machine it is asked here, once,
+//! and laid beside the files as `kernel/…`; in a recorded tree it is a file.
+
+use std::net::IpAddr;
+
+use crate::reader::Reader;
+
+/// The addresses of one interface, one per line.
+pub(crate) fn addresses_path(nic: &str) -> String {
+    format!("kernel/net/{nic}/addresses")
+}
+
+/// The MAC burnt into one interface.
+pub(crate) fn permanent_mac_path(nic: &str) -> String {
+    format!("kernel/net/{nic}/permanent_mac")
+}
+
+/// `uname -m`, for kernels before 6.1, which have no `/proc/sys/kernel/arch`.
+pub(crate) const ARCHITECTURE: &str = "kernel/architecture";
+
+/// Ask the running kernel; a recorded tree has its answers already.
+pub(crate) fn ask(reader: &Reader<'_>) {
+    if !reader.is_live() {
+        return;
+    }
+    reader.answer(ARCHITECTURE, std::env::consts::ARCH);
+    let addresses = sys::net::addresses().unwrap_or_else(|err| {
+        reader.warn("kernel/net", err);
+        Vec::new()
+    });
+    for nic in reader.list("sys/class/net") {
+        let own = addresses.iter().filter(|found| found.interface == nic);
+        let lines: Vec<_> = own.map(|found| found.address.to_string()).collect();
+        reader.answer(&addresses_path(&nic), lines.join("\n"));
+        // No ethtool, no permanent address: the present one is used then.
+        if let Ok(Some(mac)) = sys::net::permanent_mac(&nic) {
+            reader.answer(&permanent_mac_path(&nic), model::Mac(mac));
+        }
+    }
+}
+
+/// The addresses of `nic`; a line that is none is a warning.
+pub(crate) fn addresses(reader: &Reader<'_>, nic: &str) -> Vec<IpAddr> {
+    let path = addresses_path(nic);
+    let text = reader.text(&path).unwrap_or_default();
+    let mut addresses = Vec::new();
+    for line in text.lines() {
+        match line.trim().parse() {
+            Ok(address) => addresses.push(address),
+            Err(err) => reader.warn(&path, err),
+        }
+    }
+    addresses
+}

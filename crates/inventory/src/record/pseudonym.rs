@@ -1,0 +1,215 @@
+//! Stand-ins for what identifies one machine among its like.
+//!
+//! Every identifier the scan found (serials, world wide names, MACs, addresses)
+//! is replaced wherever it stands, in text and in bytes, by one of the same shape
+//! and length: pages keep their lengths, and two disks with one serial still have
+//! one. Stand-ins are numbered, not computed from the identifier, so nobody can
+//! compute back; recording the same machine again gives the same ones.
+
+use std::{net::IpAddr, path::Path};
+
+use model::{Algorithm, Hasher, Mac, inventory::Inventory};
+
+use crate::recording::{Entry, Tree};
+
+/// The files an identifier may stand in. Elsewhere the same digits are chance.
+const BEARERS: [&str; 13] = [
+    "address",
+    "addresses",
+    "cmdline",
+    "permanent_mac",
+    "persistent_address",
+    "port_name",
+    "product_serial",
+    "sas_address",
+    "serial",
+    "targetname",
+    "uuid",
+    "vpd_pg80",
+    "wwid",
+];
+const BINARY_BEARERS: [&str; 2] = ["vpd_pg83", "DMI"];
+
+/// Files that hold nothing but an identifier that the inventory shows at most
+/// inside another.
+const WHOLE: [&str; 4] = ["persistent_address", "port_name", "sas_address", "targetname"];
+
+/// What a recorded machine is called.
+const HOSTNAME: &str = "recorded-machine";
+
+/// One identifier and what stands for it.
+struct StandIn {
+    from: Vec<u8>,
+    to: Vec<u8>,
+}
+
+/// The same tree of a machine nobody can find.
+pub(crate) fn replace(tree: &Tree, inventory: &Inventory) -> Tree {
+    let stand_ins = stand_ins(tree, inventory);
+    let replaced = tree.entries().map(|(path, entry)| {
+        let entry = match entry {
+            Entry::File(content) => Entry::File(replace_in(path, content, &stand_ins)),
+            Entry::Link(_) | Entry::Directory | Entry::Broken(_) => entry.clone(),
+        };
+        (path.clone(), entry)
+    });
+    replaced.collect()
+}
+
+fn replace_in(path: &Path, content: &[u8], stand_ins: &[StandIn]) -> Vec<u8> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name {
+        "hostname" => HOSTNAME.into(),
+        _ if BEARERS.contains(&name) || BINARY_BEARERS.contains(&name) => {
+            stand_ins.iter().fold(content.to_vec(), |content, stand_in| stand_in.put_into(&content))
+        }
+        _ => content.to_vec(),
+    }
+}
+
+/// All of them, longest first: a serial may be part of a longer name.
+fn stand_ins(tree: &Tree, inventory: &Inventory) -> Vec<StandIn> {
+    let mut all = Vec::new();
+    for (nth, nic) in inventory.nics.iter().enumerate() {
+        all.extend(macs(nic.mac, nth));
+        all.extend(
+            nic.ipv6
+                .iter()
+                .filter_map(|text| text.split('%').next()?.parse().ok())
+                .map(|v6| address(v6, nth)),
+        );
+        all.extend(nic.ipv4.map(|v4| address(IpAddr::V4(v4), nth)));
+        let guid = nic.client_id.as_deref().and_then(|id| id.rsplit_once("c9:00:"));
+        all.extend(guid.map(|(_, guid)| same_shape(guid, 0, nth)));
+    }
+    all.extend(inventory.system_vendor.serial_number.iter().map(|serial| same_shape(serial, 0, 0)));
+    for (nth, disk) in inventory.disks.iter().enumerate() {
+        let serials = disk.serial.iter().chain(disk.serial_aliases.iter().filter(|_| disk.wwn.is_some()));
+        all.extend(serials.map(|serial| same_shape(serial, 0, 100 + nth)));
+        if let Some(wwn) = &disk.wwn {
+            let whole = wwn.with_extension.as_deref().unwrap_or(&wwn.id);
+            all.extend(world_wide_name(whole.strip_prefix("0x").unwrap_or(whole), nth));
+        }
+    }
+    for (nth, (_, whole)) in files_called(tree, &WHOLE).enumerate() {
+        all.push(same_shape(whole, 0, 1000 + nth));
+    }
+    all.retain(|stand_in| stand_in.from.len() >= 4); // shorter is not rare enough to identify
+    all.sort_by_key(|stand_in| std::cmp::Reverse(stand_in.from.len()));
+    all
+}
+
+fn files_called<'a>(tree: &'a Tree, names: &'a [&str]) -> impl Iterator<Item = (&'a Path, &'a str)> {
+    tree.entries().filter_map(|(path, entry)| {
+        let is_one = names.contains(&path.file_name()?.to_str()?);
+        match entry {
+            Entry::File(content) if is_one => {
+                Some((path.as_path(), std::str::from_utf8(content).ok()?.trim()))
+            }
+            Entry::File(_) | Entry::Link(_) | Entry::Directory | Entry::Broken(_) => None,
+        }
+    })
+}
+
+/// A MAC keeps its maker; it stands with colons and, in `BOOTIF`, with dashes.
+fn macs(mac: Mac, nth: usize) -> [StandIn; 2] {
+    let of = same_shape(&mac.to_string(), "aa:bb:cc:".len(), 2000 + nth);
+    let dashed = |text: &[u8]| text.iter().map(|byte| if *byte == b':' { b'-' } else { *byte }).collect();
+    [StandIn { from: dashed(&of.from), to: dashed(&of.to) }, of]
+}
+
+/// An address from the documentation ranges (RFC 5737, RFC 3849), or link-local.
+fn address(address: IpAddr, nth: usize) -> StandIn {
+    let nth = nth + 1;
+    let to = match address {
+        IpAddr::V4(_) => format!("192.0.2.{}", nth.min(254)),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => format!("fe80::{nth:x}"),
+        IpAddr::V6(_) => format!("2001:db8::{nth:x}"),
+    };
+    StandIn { from: address.to_string().into(), to: to.into() }
+}
+
+/// A name in hex keeps its type and its maker (the first 28 bits); it stands as
+/// text and, in page 83h, as bytes.
+fn world_wide_name(name: &str, nth: usize) -> Vec<StandIn> {
+    let text = same_shape(name, 7, 100 + nth);
+    let binary = bytes_of_hex(&text.from).zip(bytes_of_hex(&text.to)).map(|(from, to)| StandIn { from, to });
+    binary.into_iter().chain([text]).collect()
+}
+
+fn bytes_of_hex(digits: &[u8]) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(pair).collect())?
+}
+
+/// The stand-in numbered `nth` for `text`, of which the first `keep` letters
+/// stay: digits for digits, hex for hex, letters for letters, marks as they are.
+pub(crate) fn stand_in(text: &str, keep: usize, nth: usize) -> String {
+    let all_hex = text.bytes().all(|byte| !byte.is_ascii_alphabetic() || byte.is_ascii_hexdigit());
+    let letters = if all_hex { 6 } else { 26 };
+    let mut source = numbers(nth);
+    let mut put = |(at, letter): (usize, char)| match letter {
+        _ if at < keep => letter,
+        '0'..='9' => char::from(b'0' + source() % 10),
+        'a'..='z' => char::from(b'a' + source() % letters),
+        'A'..='Z' => char::from(b'A' + source() % letters),
+        _ => letter,
+    };
+    text.chars().enumerate().map(&mut put).collect()
+}
+
+fn same_shape(text: &str, keep: usize, nth: usize) -> StandIn {
+    StandIn { from: text.into(), to: stand_in(text, keep, nth).into() }
+}
+
+/// Bytes that look like chance and are the same for the same `nth`.
+fn numbers(nth: usize) -> impl FnMut() -> u8 {
+    let mut block = 0_u32;
+    let mut digits = Vec::new();
+    move || {
+        if digits.is_empty() {
+            let mut hasher = Hasher::new(Algorithm::Sha256);
+            hasher.update(format!("{nth} {block}").as_bytes());
+            digits = hasher.finish().hex().into_bytes();
+            block += 1;
+        }
+        let pair = [digits.pop().unwrap_or(0), digits.pop().unwrap_or(0)];
+        pair[0].wrapping_mul(16).wrapping_add(pair[1])
+    }
+}
+
+impl StandIn {
+    fn put_into(&self, content: &[u8]) -> Vec<u8> {
+        let mut replaced = Vec::with_capacity(content.len());
+        let mut rest = content;
+        while !rest.is_empty() {
+            match rest.strip_prefix(self.from.as_slice()) {
+                Some(after) => {
+                    replaced.extend_from_slice(&self.to);
+                    rest = after;
+                }
+                None => {
+                    replaced.push(rest[0]);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        replaced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_in_has_the_shape_of_what_it_stands_for() {
+        let of = stand_in("S5STNF0R-0042", 0, 7);
+        assert_eq!(of, stand_in("S5STNF0R-0042", 0, 7), "the same each time");
+        assert_ne!(of, "S5STNF0R-0042");
+        assert_eq!((of.len(), &of[8..9]), (13, "-"));
+        assert!(of[9..].bytes().all(|byte| byte.is_ascii_digit()), "{of}");
+        assert!(stand_in("5002538e40b4d2f1", 7, 7).starts_with("5002538"));
+        assert!(stand_in("deadbeef", 0, 1).bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}
