@@ -5,12 +5,14 @@ mod api;
 mod command;
 mod error_class;
 mod image_info;
+mod inventory;
 mod step;
 
 pub use api::{Discovery, Fault, Link, MediaType, Status, Version};
 pub use command::{CommandError, CommandRequest, CommandResult, CommandStatus, Commands, Progress};
 pub use error_class::ErrorClass;
 pub use image_info::ImageInfo;
+pub use inventory::{Boot, Cpu, Disk, Firmware, Interface, Inventory, Memory, SystemVendor};
 pub use step::{
     CleanSteps, DeploySteps, NodeView, ServiceSteps, Step, StepArgument, StepCall, StepsByManager,
 };
