@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Reclaiming a disk: decide, do, prove.
+//!
+//! ```text
+//! Subject + Abilities + Policy ──plan()──▶ Plan ──execute()──▶ Erased ──certificate()──▶ JSON to sign
+//!                                   └─▶ Refusal          └─▶ EraseError
+//! ```
+//!
+//! [`plan`] is pure and is where every safety rule lives. [`execute`] is the
+//! only destructive function, and only `plan` can make the [`Plan`] it eats.
+//! What a device answers is never proof: canaries written before must be gone
+//! after, and a sample with a recorded seed, or every block, is read back.
+
+mod abilities;
+mod canary;
+mod certificate;
+mod drive;
+mod execute;
+mod plan;
+mod prove;
+mod seed;
+mod subject;
+mod wipe;
+mod zones;
+
+pub use abilities::{Abilities, Format, format_command};
+pub use canary::CanaryError;
+pub use certificate::Context;
+pub use drive::{Drive, FormatError, SecureErase};
+pub use execute::{AttemptError, Conditions, EraseError, Erased, Phase, Progress, execute};
+pub use plan::{Level, Method, Mode, Plan, Policy, ReadOnly, Refusal, Verify, plan};
+pub use prove::{Attempt, Expectation, Proof, ProofKind, Unproven};
+pub use seed::Seed;
+pub use subject::{Subject, SubjectError};
+pub use wipe::WipeError;

@@ -1,0 +1,131 @@
+//! Stamps written before an erasure: a device that did nothing still has them.
+
+use std::{collections::BTreeSet, io};
+
+use model::Bytes;
+
+use crate::{
+    Drive,
+    seed::Draw,
+    zones::{Piece, Zones},
+};
+
+/// How many stamps; fewer on a disk with fewer places.
+pub(crate) const CANARIES: u64 = 64;
+/// A drive may keep one sector of a stamp and lose the others.
+const SECTOR: usize = 512;
+
+/// Why the stamps are not on the disk. Nothing was erased yet.
+#[derive(Debug, thiserror::Error)]
+pub enum CanaryError {
+    /// No random numbers to stamp with.
+    #[error("the kernel gave no random numbers for the canaries")]
+    Random(#[source] getrandom::Error),
+    /// A stamp could not be written.
+    #[error("a canary could not be written at {at}")]
+    Write {
+        /// Where.
+        at: Bytes,
+        /// What the kernel answered.
+        #[source]
+        err: io::Error,
+    },
+    /// A stamp could not be read back.
+    #[error("a canary could not be read back at {at}")]
+    Read {
+        /// Where.
+        at: Bytes,
+        /// What the kernel answered.
+        #[source]
+        err: io::Error,
+    },
+    /// The drive said it wrote, and did not.
+    #[error("the drive does not keep what is written at {at}")]
+    NotKept {
+        /// Where.
+        at: Bytes,
+    },
+}
+
+/// The stamps on one disk.
+#[derive(Debug)]
+pub(crate) struct Canaries(Vec<(Piece, Vec<u8>)>);
+
+impl Canaries {
+    /// Stamp the first and the last unit of the zones, a grid between them, and
+    /// as many units drawn at random; then make sure that the stamps are there.
+    pub(crate) fn place(
+        drive: &mut impl Drive,
+        zones: &Zones,
+        unit: u64,
+        draw: &mut Draw,
+    ) -> Result<Self, CanaryError> {
+        let mut stamps = Vec::new();
+        for index in places(zones.units(unit), draw) {
+            let Some(piece) = zones.unit(index, unit) else { continue };
+            let mut stamp = buffer(piece);
+            getrandom::fill(&mut stamp).map_err(CanaryError::Random)?;
+            stamps.push((piece, stamp));
+        }
+        // The last unit of a zone may overlap the one before it: the later stamp would hide the earlier.
+        stamps.sort_by_key(|(piece, _)| *piece);
+        stamps.dedup_by(|later, earlier| later.0.at < earlier.0.at + earlier.0.length);
+        for (piece, stamp) in &stamps {
+            let at = Bytes(piece.at);
+            drive.write_at(at, stamp).map_err(|err| CanaryError::Write { at, err })?;
+        }
+        let canaries = Self(stamps);
+        drive.sync().map_err(|err| CanaryError::Write { at: Bytes(0), err })?;
+        canaries.check_kept(drive)?;
+        Ok(canaries)
+    }
+
+    fn check_kept(&self, drive: &mut impl Drive) -> Result<(), CanaryError> {
+        for (piece, stamp) in &self.0 {
+            let mut read = buffer(*piece);
+            let at = Bytes(piece.at);
+            drive.read_at(at, &mut read).map_err(|err| CanaryError::Read { at, err })?;
+            if read != *stamp {
+                return Err(CanaryError::NotKept { at });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Every stamp with its place, to be looked for afterwards.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Piece, Vec<u8>)> {
+        self.0.iter()
+    }
+}
+
+fn places(units: u64, draw: &mut Draw) -> BTreeSet<u64> {
+    if units <= CANARIES {
+        return (0..units).collect();
+    }
+    let half = CANARIES / 2;
+    let grid = (0..half)
+        .map(|n| u64::try_from(u128::from(units - 1) * u128::from(n) / u128::from(half - 1)).unwrap_or(0));
+    grid.chain((0..half).map(|_| draw.below(units))).collect()
+}
+
+pub(crate) fn length(piece: Piece) -> usize {
+    usize::try_from(piece.length).expect("INVARIANT: a piece is at most one step, which is a few MiB")
+}
+
+pub(crate) fn buffer(piece: Piece) -> Vec<u8> {
+    vec![0; length(piece)]
+}
+
+/// True when any sector of the one is in the same place of the other.
+pub(crate) fn shares_a_sector(one: &[u8], other: &[u8]) -> bool {
+    one.chunks(SECTOR).zip(other.chunks(SECTOR)).any(|(one, other)| one == other && !is_blank(one))
+}
+
+/// All bytes the same.
+pub(crate) fn is_blank(bytes: &[u8]) -> bool {
+    bytes.split_first().is_none_or(|(first, rest)| rest.iter().all(|byte| byte == first))
+}

@@ -1,0 +1,136 @@
+//! Every row of the decision, as a table a reviewer reads.
+
+use model::{
+    Bytes,
+    inventory::{Disk, DiskKind, Transport},
+};
+
+use super::*;
+use crate::Format;
+
+pub(crate) fn disk(name: &str) -> Disk {
+    let block = 512.try_into().expect("512 is a block size");
+    Disk {
+        name: name.to_owned(),
+        kind: DiskKind::Disk,
+        size: Bytes(64 << 20),
+        logical_block: block,
+        physical_block: block,
+        rotational: false,
+        read_only: false,
+        removable: false,
+        model: Some("Fake".to_owned()),
+        vendor: None,
+        serial: Some("S1".to_owned()),
+        serial_aliases: Vec::new(),
+        wwn: None,
+        hctl: None,
+        by_path: None,
+        by_path_aliases: Vec::new(),
+        transport: Some(Transport::Nvme),
+    }
+}
+
+pub(crate) fn subject(name: &str) -> Subject {
+    Subject {
+        disk: disk(name),
+        firmware: None,
+        partitions: Vec::new(),
+        users: Vec::new(),
+        boot_medium: false,
+    }
+}
+
+fn told(outcome: Result<Plan, Refusal>) -> String {
+    match outcome {
+        Ok(plan) => plan.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" > "),
+        Err(refusal) => format!("{}: {refusal}", if refusal.is_skip() { "skipped" } else { "refused" }),
+    }
+}
+
+#[test]
+fn the_method_follows_from_abilities_and_policy() {
+    let nvme = |cryptographic, reaches_all, namespaces| Abilities {
+        format: Some(Format { cryptographic, reaches_all, namespaces }),
+    };
+    let fallback = Policy { allow_fallback: true, ..Policy::FULL };
+    let host_only = Policy { device_erase: false, ..Policy::FULL };
+    let three = Policy { passes: 3, ..Policy::FULL };
+    let mut table = String::new();
+    for (name, abilities) in [
+        ("no abilities", Abilities::default()),
+        ("format", nvme(false, false, 1)),
+        ("format crypto", nvme(true, false, 1)),
+        ("format crypto, all namespaces, alone", nvme(true, true, 1)),
+        ("format crypto, all namespaces, of 2", nvme(true, true, 2)),
+    ] {
+        for (policy_name, policy) in [
+            ("full", Policy::FULL),
+            ("full with fallback", fallback),
+            ("full without device erase", host_only),
+            ("full in 3 passes", three),
+            ("metadata", Policy::METADATA),
+        ] {
+            let outcome = told(plan(subject("nvme0n1"), abilities, policy));
+            table.push_str(&format!("{name} | {policy_name} -> {outcome}\n"));
+        }
+    }
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/methods.txt");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(golden, &table).expect("written");
+    }
+    assert_eq!(table, std::fs::read_to_string(golden).expect("the golden file; BLESS=1 writes it"));
+}
+
+#[test]
+fn whatever_speaks_against_it_is_said() {
+    type Change = fn(&mut Subject, &mut Policy);
+    let cases: [(Change, &str); 9] = [
+        (
+            |s, _| s.disk.read_only = true,
+            "refused: /dev/sda is read-only: lift its write protection, or set agent_erase_skip_read_only",
+        ),
+        (
+            |s, p| (s.disk.read_only, p.read_only) = (true, ReadOnly::Skip),
+            "skipped: /dev/sda is read-only and was skipped as the policy says; its data is still there",
+        ),
+        (
+            |s, _| s.users = vec!["md0".into(), "the mount /srv".into()],
+            "refused: /dev/sda is in use by md0, the mount /srv; unmount or stop that first",
+        ),
+        (
+            |s, _| s.boot_medium = true,
+            "skipped: /dev/sda is what this agent was started from; it is not a tenant's disk",
+        ),
+        (
+            |s, _| (s.disk.model, s.disk.transport) = (Some("Virtual Floppy".into()), Some(Transport::Usb)),
+            "skipped: /dev/sda is virtual media of the BMC; eject it if it should not be there",
+        ),
+        (
+            |s, _| s.disk.size = Bytes(0),
+            "refused: /dev/sda has no capacity; it may be broken or locked: replace it or set it aside",
+        ),
+        (
+            |_, p| p.min_level = Level::Purge,
+            "refused: /dev/sda can be erased to Clear here, and the policy wants Purge; lower min_level or destroy it",
+        ),
+        (
+            |_, p| (p.mode, p.min_level) = (Mode::Metadata, Level::Clear),
+            "refused: /dev/sda can be erased to None here, and the policy wants Clear; lower min_level or destroy it",
+        ),
+        (|_, p| p.passes = 0, "refused: a policy of 0 passes erases nothing; ask for at least 1"),
+    ];
+    for (change, want) in cases {
+        let (mut subject, mut policy) = (subject("sda"), Policy::FULL);
+        change(&mut subject, &mut policy);
+        assert_eq!(told(plan(subject, Abilities::default(), policy)), want);
+    }
+}
+
+#[test]
+fn a_reason_for_not_using_the_drive_s_own_erase_is_kept() {
+    let abilities =
+        Abilities { format: Some(Format { cryptographic: true, reaches_all: true, namespaces: 2 }) };
+    let plan = plan(subject("nvme0n1"), abilities, Policy::FULL).expect("erasable");
+    assert_eq!(plan.notes(), ["NVMe Format would erase all 2 namespaces of the controller"]);
+}

@@ -1,0 +1,180 @@
+//! NVMe admin commands through the namespace's block device,
+//! `<linux/nvme_ioctl.h>`. Command layouts: NVM Express Base Specification 2.0.
+
+#![allow(unsafe_code)]
+
+use std::{
+    fmt, io,
+    os::fd::{AsFd, AsRawFd},
+};
+
+/// The length of every Identify data structure, in bytes.
+pub const IDENTIFY_LENGTH: usize = 4096;
+
+const OPCODE_IDENTIFY: u8 = 0x06;
+const OPCODE_FORMAT: u8 = 0x80;
+/// An Identify answers in milliseconds; a controller that does not is gone.
+const IDENTIFY_TIMEOUT_MS: u32 = 30_000;
+
+/// `struct nvme_passthru_cmd`, 72 bytes.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct AdminCommand {
+    opcode: u8,
+    flags: u8,
+    reserved1: u16,
+    nsid: u32,
+    cdw2: u32,
+    cdw3: u32,
+    metadata: u64,
+    addr: u64,
+    metadata_len: u32,
+    data_len: u32,
+    cdw10: u32,
+    cdw11: u32,
+    cdw12: u32,
+    cdw13: u32,
+    cdw14: u32,
+    cdw15: u32,
+    timeout_ms: u32,
+    result: u32,
+}
+
+mod raw {
+    use nix::{ioctl_none, ioctl_readwrite};
+
+    ioctl_none!(nvme_ioctl_id, b'N', 0x40);
+    ioctl_readwrite!(nvme_ioctl_admin_cmd, b'N', 0x41, super::AdminCommand);
+}
+
+/// Why an admin command did not do what it says.
+#[derive(Debug)]
+pub enum AdminError {
+    /// The kernel did not get an answer, or did not ask: `ENOTTY` when this is
+    /// no NVMe device, `EINTR` after a timeout, `ENODEV` when the drive is gone.
+    Kernel(io::Error),
+    /// The controller completed the command with this status: bits 7:0 the
+    /// status code, 10:8 the status code type, 14 do-not-retry.
+    Status(u16),
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(_) => f.write_str("the kernel could not run the NVMe command"),
+            Self::Status(status) => write!(f, "the NVMe controller answered status {status:#06x}"),
+        }
+    }
+}
+
+impl std::error::Error for AdminError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Kernel(err) => Some(err),
+            Self::Status(_) => None,
+        }
+    }
+}
+
+/// The identifier of the namespace behind `fd` (`NVME_IOCTL_ID`).
+///
+/// # Errors
+/// `ENOTTY` when `fd` is not an NVMe namespace.
+pub fn namespace_id(fd: impl AsFd) -> io::Result<u32> {
+    // SAFETY: the ioctl takes no argument.
+    let id = unsafe { raw::nvme_ioctl_id(fd.as_fd().as_raw_fd()) }?;
+    u32::try_from(id).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// The Identify Controller data (`NVME_IOCTL_ADMIN_CMD`, Identify CNS 01h).
+///
+/// # Errors
+/// [`AdminError`].
+pub fn identify_controller(fd: impl AsFd) -> Result<Vec<u8>, AdminError> {
+    identify(fd, 0, 0x01)
+}
+
+/// The Identify Namespace data of `nsid` (CNS 00h).
+///
+/// # Errors
+/// [`AdminError`].
+pub fn identify_namespace(fd: impl AsFd, nsid: u32) -> Result<Vec<u8>, AdminError> {
+    identify(fd, nsid, 0x00)
+}
+
+/// The list of active namespaces, up to 1,024 little-endian `u32`, zero-ended (CNS 02h).
+///
+/// # Errors
+/// [`AdminError`].
+pub fn active_namespaces(fd: impl AsFd) -> Result<Vec<u8>, AdminError> {
+    identify(fd, 0, 0x02)
+}
+
+/// The list of allocated namespaces, attached or not, as
+/// [`active_namespaces`] gives it (CNS 10h).
+///
+/// # Errors
+/// [`AdminError`]; controllers without namespace management answer a status.
+pub fn allocated_namespaces(fd: impl AsFd) -> Result<Vec<u8>, AdminError> {
+    identify(fd, 0, 0x10)
+}
+
+fn identify(fd: impl AsFd, nsid: u32, cns: u32) -> Result<Vec<u8>, AdminError> {
+    let mut data = vec![0; IDENTIFY_LENGTH];
+    let command = AdminCommand {
+        opcode: OPCODE_IDENTIFY,
+        nsid,
+        // Exposed: the kernel writes through the number, which the compiler cannot see.
+        addr: data.as_mut_ptr().expose_provenance() as u64,
+        data_len: 4096,
+        cdw10: cns,
+        timeout_ms: IDENTIFY_TIMEOUT_MS,
+        ..AdminCommand::default()
+    };
+    run(fd, command)?;
+    Ok(data)
+}
+
+/// Format the namespace `nsid` (`NVME_IOCTL_ADMIN_CMD`, Format NVM). `cdw10` says
+/// how; the data of the namespace, and of others if the controller formats them
+/// together, is destroyed. Returns when the controller is done.
+///
+/// # Errors
+/// [`AdminError`]; after an error the content is undefined.
+pub fn format(fd: impl AsFd, nsid: u32, cdw10: u32, timeout_ms: u32) -> Result<(), AdminError> {
+    run(fd, AdminCommand { opcode: OPCODE_FORMAT, nsid, cdw10, timeout_ms, ..AdminCommand::default() })
+}
+
+/// Private: `addr` and `data_len` must describe memory the kernel may write.
+fn run(fd: impl AsFd, mut command: AdminCommand) -> Result<(), AdminError> {
+    // SAFETY: the kernel reads and writes one nvme_passthru_cmd through the pointer, which
+    // outlives the call; `addr` is zero, or a live buffer of `data_len` bytes (`identify`).
+    let status = unsafe { raw::nvme_ioctl_admin_cmd(fd.as_fd().as_raw_fd(), &raw mut command) }
+        .map_err(|errno| AdminError::Kernel(errno.into()))?;
+    match u16::try_from(status) {
+        Ok(0) => Ok(()),
+        Ok(status) => Err(AdminError::Status(status)),
+        Err(_) => Err(AdminError::Kernel(io::Error::from(io::ErrorKind::InvalidData))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_as_long_as_the_kernel_s() {
+        assert_eq!(size_of::<AdminCommand>(), 72);
+        assert_eq!(std::mem::offset_of!(AdminCommand, addr), 24);
+        assert_eq!(std::mem::offset_of!(AdminCommand, cdw10), 40);
+        assert_eq!(std::mem::offset_of!(AdminCommand, timeout_ms), 64);
+    }
+
+    #[test]
+    fn a_regular_file_is_not_an_nvme_namespace() {
+        let file = std::fs::File::open("/proc/self/exe").expect("the test binary");
+        assert_eq!(namespace_id(&file).expect_err("not NVMe").raw_os_error(), Some(25 /* ENOTTY */));
+        let Err(AdminError::Kernel(err)) = identify_controller(&file) else { panic!("not NVMe") };
+        assert_eq!(err.raw_os_error(), Some(25 /* ENOTTY */));
+    }
+}
