@@ -1,1 +1,30 @@
-//! Placeholder.
+//! A disk image onto a disk: one pass, bounded memory, bootable only when proven.
+//!
+//! source ─▶ digest tap ─▶ decompress ─▶ decode ─▶ extents ─▶ [`stage`] ─▶ [`Staged`]
+//!     ─▶ [`verify`](Staged::verify) ─▶ [`Verified`] ─▶ [`commit`](Verified::commit) ─▶ [`Report`]
+//!
+//! [`install`] does all of it. The first mebibyte and the last one, where
+//! partition tables and boot code live, are zero from the first write on and
+//! get their content last, when everything else has been read back.
+
+mod commit;
+pub mod configdrive;
+mod decode;
+mod decompress;
+mod extent;
+mod format;
+mod install;
+mod readback;
+mod report;
+mod source;
+mod stage;
+mod tap;
+mod writer;
+
+pub use commit::{CommitError, Verified};
+pub use decode::{DecodeError, Qcow2Error};
+pub use format::{Compression, Declared, Format, FormatError, ParseFormatError};
+pub use install::{Options, install};
+pub use report::{Progress, Report, Stage};
+pub use source::{FileSource, MemorySource, ReadAt, Source};
+pub use stage::{Staged, Verify, WriteError, stage};

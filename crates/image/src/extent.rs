@@ -1,0 +1,75 @@
+//! What a decoder yields: bytes and zeros with their place on the disk.
+
+use std::{ops::Range, sync::Arc};
+
+use disk::Buffer;
+use model::Bytes;
+
+/// How many bytes travel together: the unit of reading, hashing, decoding and
+/// writing. Every chunk but the last is exactly this long.
+pub(crate) const CHUNK: usize = 1 << 20;
+
+/// A part of a chunk, shared and not copied.
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    chunk: Arc<Buffer>,
+    range: Range<usize>,
+}
+
+impl Slice {
+    /// The bytes `range` of `chunk`.
+    pub(crate) fn new(chunk: Arc<Buffer>, range: Range<usize>) -> Self {
+        debug_assert!(range.end <= chunk.len());
+        Self { chunk, range }
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.chunk[self.range.clone()]
+    }
+}
+
+/// A part of the disk and what belongs there. A decoder yields extents in any
+/// order; together they cover the image, and none overlaps another.
+#[derive(Clone, Debug)]
+pub(crate) enum Extent {
+    /// These bytes.
+    Data {
+        /// Where they go.
+        at: Bytes,
+        /// What goes there.
+        bytes: Slice,
+    },
+    /// Zeros.
+    Zero {
+        /// Where they go.
+        at: Bytes,
+        /// How many.
+        length: Bytes,
+    },
+}
+
+/// True when all of `bytes` are zero.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<64>();
+    words.iter().all(|word| word.iter().fold(0, |seen, &byte| seen | byte) == 0)
+        && rest.iter().all(|&byte| byte == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bit_anywhere_is_not_zero() {
+        for length in [0, 1, 63, 64, 65, 512, 1000] {
+            let mut bytes = vec![0; length];
+            assert!(is_zero(&bytes), "{length}");
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert!(!is_zero(&bytes), "{at} of {length}");
+                bytes[at] = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a write tells while it runs and when it is done.
+
+use model::{Bytes, Digest};
+
+use crate::{Compression, Format};
+
+/// What a write is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading the source and writing the disk.
+    Write,
+    /// Reading the disk back.
+    Verify,
+    /// Making it bootable.
+    Commit,
+}
+
+impl Stage {
+    /// As in logs and progress reports: `write`, `verify`, `commit`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Write => "write",
+            Stage::Verify => "verify",
+            Stage::Commit => "commit",
+        }
+    }
+}
+
+/// How far a write is. Given often; a caller that prints thins it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it is doing.
+    pub stage: Stage,
+    /// Bytes taken from the source.
+    pub read: Bytes,
+    /// Bytes the source has, when known.
+    pub read_total: Option<Bytes>,
+    /// Bytes of the image that this stage is done with.
+    pub done: Bytes,
+    /// Bytes of the image that this stage will do, when known.
+    pub total: Option<Bytes>,
+}
+
+/// Proof that an image is on a disk. Only [`commit`](crate::Verified::commit)
+/// makes one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// How the image was arranged.
+    pub format: Format,
+    /// How it was compressed.
+    pub compression: Compression,
+    /// Bytes taken from the source.
+    pub read: Bytes,
+    /// The digests of those bytes; each was demanded, and each is right.
+    pub digests: Vec<Digest>,
+    /// Length of the disk that the image holds.
+    pub image_size: Bytes,
+    /// Bytes written as they are.
+    pub written: Bytes,
+    /// Bytes made zero by the device or its driver.
+    pub zeroed: Bytes,
+    /// Bytes read back from the disk and found right.
+    pub verified: Bytes,
+    /// Number of the partition that holds the config drive.
+    pub config_drive_partition: Option<u32>,
+    /// What Ironic calls the root uuid of a whole-disk image: the MBR disk id.
+    pub disk_id: Option<String>,
+    /// Seconds spent in each stage: write, verify, commit.
+    pub seconds: [f64; 3],
+}

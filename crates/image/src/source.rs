@@ -1,0 +1,129 @@
+//! Where an image comes from, as this crate sees it: bytes in order, and
+//! perhaps bytes at an offset.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+use model::Bytes;
+
+/// An image as it is stored, compressed or not. Errors of [`Read`] are final:
+/// retries and mirrors are the source's own business.
+pub trait Source: Read + Send {
+    /// The length of all there is to read, when it is known beforehand.
+    fn length(&self) -> Option<Bytes>;
+
+    /// Access out of order, for the tables of formats that have some. It is
+    /// used before the first `read` only.
+    fn random(&mut self) -> Option<&mut dyn ReadAt> {
+        None
+    }
+}
+
+/// Access to a source out of order.
+pub trait ReadAt {
+    /// Fill `into` from `at`.
+    ///
+    /// # Errors
+    /// Whatever the source reports; `UnexpectedEof` when it ends before.
+    fn read_exact_at(&mut self, at: Bytes, into: &mut [u8]) -> io::Result<()>;
+}
+
+/// An image in a file.
+#[derive(Debug)]
+pub struct FileSource {
+    file: File,
+    length: Bytes,
+}
+
+impl FileSource {
+    /// Open the image at `path`.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(Self { length: Bytes(metadata.len()), file })
+    }
+}
+
+impl Read for FileSource {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read(into)
+    }
+}
+
+impl Source for FileSource {
+    fn length(&self) -> Option<Bytes> {
+        Some(self.length)
+    }
+
+    fn random(&mut self) -> Option<&mut dyn ReadAt> {
+        Some(self)
+    }
+}
+
+impl ReadAt for FileSource {
+    fn read_exact_at(&mut self, at: Bytes, into: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(into, at.0)
+    }
+}
+
+/// An image in memory, which can pretend to know less than it does. For tests.
+#[derive(Debug)]
+pub struct MemorySource {
+    bytes: Vec<u8>,
+    at: usize,
+    /// What [`Source::length`] says.
+    pub length: Option<Bytes>,
+    /// Whether it can be read out of order.
+    pub random: bool,
+}
+
+impl MemorySource {
+    /// All of `bytes`, of known length, in any order.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { at: 0, length: Some(Bytes(bytes.len() as u64)), random: true, bytes }
+    }
+
+    /// All of `bytes`, of unknown length, in order only: a pipe.
+    #[must_use]
+    pub fn pipe(bytes: Vec<u8>) -> Self {
+        Self { at: 0, length: None, random: false, bytes }
+    }
+}
+
+impl Read for MemorySource {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = (&self.bytes[self.at..]).read(into)?;
+        self.at += count;
+        Ok(count)
+    }
+}
+
+impl Source for MemorySource {
+    fn length(&self) -> Option<Bytes> {
+        self.length
+    }
+
+    fn random(&mut self) -> Option<&mut dyn ReadAt> {
+        if self.random { Some(self) } else { None }
+    }
+}
+
+impl ReadAt for MemorySource {
+    fn read_exact_at(&mut self, at: Bytes, into: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(at.0).unwrap_or(usize::MAX);
+        let bytes = start.checked_add(into.len()).and_then(|end| self.bytes.get(start..end));
+        into.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}

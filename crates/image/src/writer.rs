@@ -1,0 +1,334 @@
+//! Extents onto the disk: all but its first and last mebibyte, which are held
+//! in memory until everything else is proven.
+
+use std::{collections::BTreeMap, io, ops::Range};
+
+use disk::{Buffer, Target};
+use model::{BlockSize, Bytes};
+
+use crate::{
+    extent::{CHUNK, Extent},
+    readback::{Record, Records},
+};
+
+/// How much of each end of the disk is held back: boot code, the MBR, and both
+/// copies of any GPT lie within.
+pub(crate) const HELD: u64 = 1 << 20;
+
+/// Writes smaller than this are collected into larger ones.
+const SMALL: usize = 256 << 10;
+/// The most blocks that are complete only in part, which happens when an image
+/// has smaller clusters than the disk has blocks. 4096 of 4 KiB are 16 MiB.
+const MOST_PARTIAL: usize = 4096;
+
+/// Why extents do not fit on the disk.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PutError {
+    /// It ends beyond the disk.
+    #[error("beyond the disk")]
+    Beyond,
+    /// The disk failed at this byte.
+    #[error("the disk failed at {at}")]
+    Disk { at: Bytes, err: io::Error },
+    /// Too many incomplete blocks at once.
+    #[error("too many partial blocks")]
+    Scattered,
+    /// The extents do not cover the image exactly.
+    #[error("a gap")]
+    Gap,
+    /// What was written reads back differently.
+    #[error("reads back differently at {at}")]
+    Differs { at: Bytes },
+}
+
+/// A disk that is being written.
+pub(crate) struct Writer<'t, T: Target> {
+    pub(crate) target: &'t mut T,
+    size: u64,
+    block: u64,
+    /// The first mebibyte, or all of a smaller disk.
+    pub(crate) head: Buffer,
+    /// The last mebibyte that is not in `head`.
+    pub(crate) tail: Buffer,
+    tail_at: u64,
+    small: Small,
+    partial: BTreeMap<u64, Partial>,
+    pub(crate) records: Records,
+    /// Bytes of the image that have been put in place.
+    pub(crate) placed: u64,
+    /// Bytes written, and bytes zeroed.
+    pub(crate) written: Bytes,
+    pub(crate) zeroed: Bytes,
+}
+
+/// Small writes that follow each other.
+struct Small {
+    at: u64,
+    length: usize,
+    buffer: Buffer,
+}
+
+/// A block of which some bytes are known.
+struct Partial {
+    buffer: Buffer,
+    known: u64,
+}
+
+fn index(length: u64) -> usize {
+    usize::try_from(length).expect("this program runs on 64-bit machines")
+}
+
+impl<'t, T: Target> Writer<'t, T> {
+    pub(crate) fn new(target: &'t mut T, records: Records) -> Self {
+        let (size, block) = (target.size().0, target.block().get());
+        let head = HELD.min(size);
+        let tail_at = size.saturating_sub(HELD).max(head) / block * block;
+        Self {
+            size,
+            block,
+            head: Buffer::zeroed(index(head)),
+            tail: Buffer::zeroed(index(size - tail_at)),
+            tail_at,
+            small: Small { at: 0, length: 0, buffer: Buffer::zeroed(CHUNK) },
+            partial: BTreeMap::new(),
+            records,
+            placed: 0,
+            written: Bytes(0),
+            zeroed: Bytes(0),
+            target,
+        }
+    }
+
+    pub(crate) fn block(&self) -> BlockSize {
+        self.target.block()
+    }
+
+    /// Capacity of the disk.
+    pub(crate) fn size(&self) -> Bytes {
+        Bytes(self.size)
+    }
+
+    /// Make both ends of the disk zero: it does not boot from here on, even if
+    /// the power fails.
+    pub(crate) fn clear(&mut self) -> Result<(), PutError> {
+        let ends = [(0, self.head.len() as u64), (self.tail_at, self.tail.len() as u64)];
+        for (at, length) in ends.into_iter().filter(|(_, length)| *length > 0) {
+            self.target.zero_at(Bytes(at), Bytes(length)).map_err(disk_failed(at))?;
+        }
+        self.target.sync().map_err(disk_failed(0))
+    }
+
+    /// Put one part of the image in its place.
+    pub(crate) fn put(&mut self, extent: &Extent) -> Result<(), PutError> {
+        match extent {
+            Extent::Data { at, bytes } => {
+                self.placed += bytes.bytes().len() as u64;
+                self.put_data(*at, bytes.bytes())
+            }
+            Extent::Zero { at, length } => {
+                self.placed += length.0;
+                self.put_zeros(*at, *length)
+            }
+        }
+    }
+
+    /// Put `bytes` at `at`.
+    pub(crate) fn put_data(&mut self, at: Bytes, bytes: &[u8]) -> Result<(), PutError> {
+        let range = self.checked(at, bytes.len() as u64)?;
+        let of = |part: &Range<u64>| index(part.start - range.start)..index(part.end - range.start);
+        let [head, body, tail] = self.parts(&range);
+        let place = |part: &Range<u64>, from: u64| index(part.start - from)..index(part.end - from);
+        if !head.is_empty() {
+            self.head[place(&head, 0)].copy_from_slice(&bytes[of(&head)]);
+        }
+        if !tail.is_empty() {
+            let tail_at = self.tail_at;
+            self.tail[place(&tail, tail_at)].copy_from_slice(&bytes[of(&tail)]);
+        }
+        let [front, middle, back] = self.blocks(&body);
+        self.put_partial(&front, &bytes[of(&front)])?;
+        self.put_blocks(middle.start, &bytes[of(&middle)])?;
+        self.put_partial(&back, &bytes[of(&back)])
+    }
+
+    /// Put `length` zeros at `at`.
+    pub(crate) fn put_zeros(&mut self, at: Bytes, length: Bytes) -> Result<(), PutError> {
+        let range = self.checked(at, length.0)?;
+        let [head, body, tail] = self.parts(&range);
+        if !head.is_empty() {
+            self.head[index(head.start)..index(head.end)].fill(0);
+        }
+        if !tail.is_empty() {
+            let tail_at = self.tail_at;
+            self.tail[index(tail.start - tail_at)..index(tail.end - tail_at)].fill(0);
+        }
+        let [front, middle, back] = self.blocks(&body);
+        self.put_partial(&front, &vec![0; index(front.end - front.start)])?;
+        if !middle.is_empty() {
+            let length = Bytes(middle.end - middle.start);
+            self.target.zero_at(Bytes(middle.start), length).map_err(disk_failed(middle.start))?;
+            self.zeroed.0 += length.0;
+            self.record(Record::zeros(middle.start, length.0))?;
+        }
+        self.put_partial(&back, &vec![0; index(back.end - back.start)])
+    }
+
+    /// Everything has been put: write what is still collected, and pad the
+    /// image's last block with zeros up to the next.
+    pub(crate) fn finish(&mut self, image: Bytes) -> Result<(), PutError> {
+        if self.placed != image.0 {
+            return Err(PutError::Gap);
+        }
+        let padding = image.0.next_multiple_of(self.block) - image.0;
+        if padding > 0 && image.0 < self.size {
+            self.put_zeros(image, Bytes(padding))?;
+        }
+        self.settle()
+    }
+
+    /// Write what is collected. Every block must be complete.
+    pub(crate) fn settle(&mut self) -> Result<(), PutError> {
+        self.flush_small()?;
+        if self.partial.is_empty() { Ok(()) } else { Err(PutError::Gap) }
+    }
+
+    fn checked(&self, at: Bytes, length: u64) -> Result<Range<u64>, PutError> {
+        let end = at.0.checked_add(length).filter(|&end| end <= self.size);
+        end.map(|end| at.0..end).ok_or(PutError::Beyond)
+    }
+
+    /// The parts of `range` in the head, between, and in the tail.
+    fn parts(&self, range: &Range<u64>) -> [Range<u64>; 3] {
+        let head = self.head.len() as u64;
+        let within = |from: u64, to: u64| {
+            let start = range.start.clamp(from, to);
+            start..range.end.clamp(start, to)
+        };
+        [within(0, head), within(head, self.tail_at), within(self.tail_at, self.size)]
+    }
+
+    /// The parts of `range` before, in, and after whole blocks.
+    fn blocks(&self, range: &Range<u64>) -> [Range<u64>; 3] {
+        let first = range.start.next_multiple_of(self.block);
+        let last = range.end / self.block * self.block;
+        if first > last {
+            return [range.clone(), range.end..range.end, range.end..range.end];
+        }
+        [range.start..first, first..last, last..range.end]
+    }
+
+    fn put_blocks(&mut self, at: u64, bytes: &[u8]) -> Result<(), PutError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let follows = self.small.at + self.small.length as u64 == at;
+        if !follows || self.small.length + bytes.len() > self.small.buffer.len() {
+            self.flush_small()?;
+        }
+        if bytes.len() >= SMALL && self.small.length == 0 {
+            return self.write(at, bytes);
+        }
+        let small = &mut self.small;
+        if small.length == 0 {
+            small.at = at;
+        }
+        small.buffer[small.length..][..bytes.len()].copy_from_slice(bytes);
+        small.length += bytes.len();
+        Ok(())
+    }
+
+    fn flush_small(&mut self) -> Result<(), PutError> {
+        if self.small.length == 0 {
+            return Ok(());
+        }
+        let empty = Small { at: 0, length: 0, buffer: Buffer::zeroed(0) };
+        let mut small = std::mem::replace(&mut self.small, empty);
+        let outcome = self.write(small.at, &small.buffer[..small.length]);
+        small.length = 0;
+        self.small = small;
+        outcome
+    }
+
+    fn put_partial(&mut self, range: &Range<u64>, bytes: &[u8]) -> Result<(), PutError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let at = range.start / self.block * self.block;
+        let size = index(self.block);
+        let partial =
+            self.partial.entry(at).or_insert_with(|| Partial { buffer: Buffer::zeroed(size), known: 0 });
+        partial.buffer[index(range.start - at)..index(range.end - at)].copy_from_slice(bytes);
+        partial.known += bytes.len() as u64;
+        if partial.known == self.block
+            && let Some(whole) = self.partial.remove(&at)
+        {
+            return self.put_blocks(at, &whole.buffer);
+        }
+        if self.partial.len() > MOST_PARTIAL { Err(PutError::Scattered) } else { Ok(()) }
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PutError> {
+        self.target.write_at(Bytes(at), bytes).map_err(disk_failed(at))?;
+        self.written.0 += bytes.len() as u64;
+        self.record(Record::data(at, bytes))
+    }
+
+    /// Remember what was written; when that is too much, prove it now.
+    fn record(&mut self, record: Record) -> Result<(), PutError> {
+        if self.records.push(record) {
+            self.target.sync().map_err(disk_failed(0))?;
+            self.records.prove(self.target, |_| {})?;
+        }
+        Ok(())
+    }
+
+    /// Prove that everything written so far is on the disk.
+    pub(crate) fn prove(&mut self, progress: impl FnMut(Bytes)) -> Result<(), PutError> {
+        self.target.sync().map_err(disk_failed(0))?;
+        self.records.prove(self.target, progress)
+    }
+
+    /// Write the ends of the disk that were held back: the tail, then the head
+    /// but for its first blocks, then those. Each is on the medium before the
+    /// next, and all are read back.
+    pub(crate) fn write_ends(&mut self) -> Result<(), PutError> {
+        let tail = std::mem::replace(&mut self.tail, Buffer::zeroed(0));
+        let head = std::mem::replace(&mut self.head, Buffer::zeroed(0));
+        let first = head.len().min(index(self.block.max(4096)));
+        let pieces = [(self.tail_at, &tail[..]), (first as u64, &head[first..]), (0, &head[..first])];
+        for (at, bytes) in pieces.into_iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            self.write(at, bytes)?;
+            self.target.sync().map_err(disk_failed(at))?;
+        }
+        let outcome = self.prove(|_| {});
+        (self.head, self.tail) = (head, tail);
+        outcome
+    }
+
+    /// Read what the disk will hold at `at` when it is committed.
+    pub(crate) fn read(&mut self, at: Bytes, into: &mut [u8]) -> Result<(), PutError> {
+        let range = self.checked(at, into.len() as u64)?;
+        let aligned =
+            range.start / self.block * self.block..range.end.next_multiple_of(self.block).min(self.size);
+        let mut buffer = Buffer::zeroed(index(aligned.end - aligned.start));
+        self.target.read_at(Bytes(aligned.start), &mut buffer).map_err(disk_failed(aligned.start))?;
+        into.copy_from_slice(&buffer[index(range.start - aligned.start)..][..into.len()]);
+        let of = |part: &Range<u64>| index(part.start - range.start)..index(part.end - range.start);
+        let [head, _, tail] = self.parts(&range);
+        into[of(&head)].copy_from_slice(&self.head[index(head.start)..index(head.end)]);
+        let tail_at = self.tail_at;
+        if !tail.is_empty() {
+            into[of(&tail)]
+                .copy_from_slice(&self.tail[index(tail.start - tail_at)..index(tail.end - tail_at)]);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn disk_failed(at: u64) -> impl FnOnce(io::Error) -> PutError {
+    move |err| PutError::Disk { at: Bytes(at), err }
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
