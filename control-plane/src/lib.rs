@@ -10,3 +10,6 @@ pub mod clock;
 pub mod node;
 pub mod record;
 pub mod store;
+pub mod metrics;
+pub mod runner;
+pub mod view;

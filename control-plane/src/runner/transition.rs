@@ -1,0 +1,120 @@
+//! One event, taken in: the table's verdict and the bookkeeping around it.
+
+use uuid::Uuid;
+
+use super::{HandleError, Inner};
+use crate::{
+    clock::Time,
+    node::{Denied, Event, State, Verdict, next},
+    record::{Node, Operation},
+    store::{Along, Moment},
+};
+
+/// The longest `last_error` kept, in characters.
+const WORDS_LIMIT: usize = 4000;
+
+/// `error` and everything below it, as one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Ask the table, keep the books, store everything in one transaction.
+pub(super) async fn handle(
+    inner: &Inner,
+    uuid: Uuid,
+    event: Event,
+    words: Option<String>,
+) -> Result<Verdict, HandleError> {
+    let words = words.map(|words| words.chars().take(WORDS_LIMIT).collect::<String>());
+    let (from, verdict, title) = inner
+        .store
+        .change(uuid, |node| {
+            let from = node.state;
+            let verdict = next(from, event)?;
+            let along = match verdict {
+                Verdict::Stay => Along::default(),
+                Verdict::Go(to, effects) => Along {
+                    effects: Some(effects),
+                    moment: Some(enter(node, event, to, words.as_deref())),
+                },
+            };
+            Ok::<_, Denied>(((from, verdict, node.title()), along))
+        })
+        .await?;
+    if let Verdict::Go(to, _) = verdict {
+        tracing::info!(node = %title, ?event, from = from.name(), to = to.name(), words = words.as_deref(), "transition");
+        inner.metrics.transition(from.name(), to.name());
+    }
+    Ok(verdict)
+}
+
+/// Bring `node` into `to` and say so.
+fn enter(node: &mut Node, event: Event, to: State, words: Option<&str>) -> Moment {
+    let from = node.state;
+    node.state = to;
+    node.known.provision_updated_at = Some(Time::now());
+    match event {
+        Event::Manage
+        | Event::Inspect
+        | Event::Provide
+        | Event::Adopt
+        | Event::Deploy
+        | Event::Rebuild
+        | Event::Undeploy => node.known.last_error = None,
+        Event::Abort => {
+            node.known.last_error =
+                Some(format!("The operation was aborted by a user in state \"{}\"; start it again, or manage the node.", from.provision_state()));
+        }
+        Event::Failed | Event::TimedOut => {
+            let reason = words.unwrap_or("no reason was given; see the log of billetd");
+            node.known.last_error = Some(reason.to_owned());
+        }
+        Event::Heartbeat
+        | Event::Inspected
+        | Event::Done
+        | Event::StepsKnown
+        | Event::StepStarted
+        | Event::StepEnded
+        | Event::StepsExhausted
+        | Event::ErasureProven => {}
+    }
+    begin_operation(node, to);
+    moment(node, from, event, words)
+}
+
+fn begin_operation(node: &mut Node, to: State) {
+    if matches!(to, State::InspectBoot | State::CleanBoot | State::DeployBoot) {
+        node.operation = Operation::begin();
+    }
+    if to == State::InspectBoot {
+        node.known.inspection_started_at = Some(Time::now());
+        node.known.inspection_finished_at = None;
+    }
+    if to == State::InspectFinish {
+        node.known.inspection_finished_at = Some(Time::now());
+    }
+}
+
+fn moment(node: &Node, from: State, event: Event, words: Option<&str>) -> Moment {
+    let failed = matches!(event, Event::Failed | Event::TimedOut | Event::Abort);
+    let what = format!("{} -> {} ({event:?})", from.name(), node.state.name());
+    let words = if event == Event::Abort { node.known.last_error.as_deref() } else { words };
+    Moment {
+        uuid: Uuid::new_v4(),
+        node_uuid: node.uuid,
+        created_at: Time::now().to_string(),
+        event: words.map_or(what.clone(), |words| format!("{what}: {words}")),
+        event_type: "provisioning".to_owned(),
+        severity: if failed { "ERROR" } else { "INFO" },
+    }
+}
