@@ -1,14 +1,21 @@
 //! The command line of `billet-image`.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{
+    env, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_builder::{
     compress::Compression,
+    formats::{self, Format, Image},
+    os,
     ramdisk::{self, KernelSource},
     table::Table,
 };
+use serde::Serialize;
 
 /// Builds ramdisks and whole-disk images.
 #[derive(Parser)]
@@ -22,6 +29,48 @@ pub(crate) struct Cli {
 enum Job {
     /// Build the ramdisk that turns a server into an agent: a kernel and an initramfs.
     Ramdisk(RamdiskArgs),
+    /// Build the small test system: a whole disk that says on the console what a test wants to know.
+    Os(OsArgs),
+}
+
+#[derive(Args)]
+struct OsArgs {
+    #[command(flatten)]
+    image: ImageArgs,
+    /// The billet-os-init executable; by default the one beside this program.
+    #[arg(long)]
+    init: Option<PathBuf>,
+    /// The Debian package with the kernel, or a meta package that leads to it.
+    #[arg(long, default_value = "linux-image-amd64")]
+    kernel_package: String,
+    /// Words to add to its kernel command line: billet.poweroff powers it off when it has said all.
+    #[arg(long, default_value = "")]
+    kernel_params: String,
+}
+
+/// What all whole-disk images have in common.
+#[derive(Args)]
+struct ImageArgs {
+    /// The raw image; other formats go beside it with their suffixes, and the report with .json.
+    #[arg(long)]
+    out: PathBuf,
+    /// Formats to leave. May be repeated.
+    #[arg(long, value_enum, default_value = "raw")]
+    format: Vec<Format>,
+    /// The folder for downloaded packages and packed drivers.
+    #[arg(long, env = "BILLET_CACHE", default_value = "target/cache")]
+    cache: PathBuf,
+    /// Print the report as JSON and not as a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report on a whole-disk image: FILE.json.
+#[derive(Serialize)]
+struct ImageReport<B> {
+    images: Vec<Image>,
+    #[serde(flatten)]
+    built: B,
 }
 
 #[derive(Args)]
@@ -88,7 +137,35 @@ impl Profile {
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.job {
         Job::Ramdisk(args) => build_ramdisk(args),
+        Job::Os(args) => build_os(args),
     }
+}
+
+fn build_os(args: OsArgs) -> anyhow::Result<()> {
+    let beside = || Ok::<_, std::io::Error>(env::current_exe()?.with_file_name("billet-os-init"));
+    let init = args.init.map_or_else(beside, Ok)?;
+    let raw = Format::Raw.beside(&args.image.out);
+    let built = os::build(&os::Request {
+        init,
+        kernel_package: args.kernel_package,
+        kernel_params: args.kernel_params,
+        out: raw.clone(),
+        cache: args.image.cache.clone(),
+    })?;
+    finish(&args.image, &raw, built)
+}
+
+/// Convert `raw`, write the report and show it.
+fn finish(args: &ImageArgs, raw: &Path, built: impl Serialize) -> anyhow::Result<()> {
+    let report = ImageReport { images: formats::convert(raw, &args.format)?, built };
+    let json = serde_json::to_string_pretty(&report)? + "\n";
+    let path = raw.with_extension("json");
+    fs::write(&path, &json).with_context(|| format!("{} was not written", path.display()))?;
+    if args.json {
+        return print(&json);
+    }
+    let line = |image: &Image| format!("{:>12} bytes  sha256:{}  {}\n", image.bytes, image.sha256, image.path.display());
+    print(&report.images.iter().map(line).collect::<String>())
 }
 
 fn build_ramdisk(args: RamdiskArgs) -> anyhow::Result<()> {
