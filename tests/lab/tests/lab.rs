@@ -1,6 +1,7 @@
 //! The lab's own promises, kept by the real program: what it says it does, and that it leaves nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it wants by unwrapping it")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
