@@ -200,9 +200,10 @@ impl<'t, T: Target> Writer<'t, T> {
     /// The parts of `range` in the head, between, and in the tail.
     fn parts(&self, range: &Range<u64>) -> [Range<u64>; 3] {
         let head = self.head.len() as u64;
+        // An empty part sits at the start of the range, so that it indexes nothing.
         let within = |from: u64, to: u64| {
-            let start = range.start.clamp(from, to);
-            start..range.end.clamp(start, to)
+            let (start, end) = (range.start.max(from), range.end.min(to));
+            if start < end { start..end } else { range.start..range.start }
         };
         [within(0, head), within(head, self.tail_at), within(self.tail_at, self.size)]
     }
@@ -315,8 +316,10 @@ impl<'t, T: Target> Writer<'t, T> {
         into.copy_from_slice(&buffer[index(range.start - aligned.start)..][..into.len()]);
         let of = |part: &Range<u64>| index(part.start - range.start)..index(part.end - range.start);
         let [head, _, tail] = self.parts(&range);
-        into[of(&head)].copy_from_slice(&self.head[index(head.start)..index(head.end)]);
         let tail_at = self.tail_at;
+        if !head.is_empty() {
+            into[of(&head)].copy_from_slice(&self.head[index(head.start)..index(head.end)]);
+        }
         if !tail.is_empty() {
             into[of(&tail)]
                 .copy_from_slice(&self.tail[index(tail.start - tail_at)..index(tail.end - tail_at)]);

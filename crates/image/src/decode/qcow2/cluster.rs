@@ -10,45 +10,47 @@ use super::header::Packing;
 /// encoders that do not know the size declare up to four times as much.
 const WINDOW_LOG: u32 = 23;
 
-/// Decompress `packed`, which starts with one compressed cluster, into
-/// `cluster`. False when it is anything but exactly one cluster.
+/// The table counts the sectors of a compressed cluster, so less than one may
+/// be left over behind it.
+const MOST_LEFT: usize = 512;
+
+/// Decompress `packed`, which holds one compressed cluster, into `cluster`.
+/// False when it is anything but exactly one cluster.
 pub(super) fn unpack(packing: Packing, packed: &[u8], cluster: &mut [u8]) -> bool {
-    match packing {
+    let used = match packing {
         Packing::Deflate => inflate(packed, cluster),
-        Packing::Zstd => unzstd(packed, cluster).unwrap_or(false),
-    }
+        Packing::Zstd => unzstd(packed, cluster),
+    };
+    used.is_some_and(|used| packed.len() - used < MOST_LEFT)
 }
 
-fn inflate(packed: &[u8], cluster: &mut [u8]) -> bool {
+/// How much of `packed` was used, if it is exactly one cluster.
+fn inflate(packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
     let mut inflater = Decompress::new(false);
-    let status = inflater.decompress(packed, cluster, FlushDecompress::Finish);
-    let full = inflater.total_out() == cluster.len() as u64;
-    match status {
-        Ok(Status::StreamEnd) => full,
+    let mut status = inflater.decompress(packed, cluster, FlushDecompress::Finish).ok()?;
+    if status != Status::StreamEnd && inflater.total_out() == cluster.len() as u64 {
         // A full buffer can hide the end of the stream, which takes no room.
-        Ok(Status::Ok | Status::BufError) if full => {
-            let rest = usize::try_from(inflater.total_in()).unwrap_or(packed.len());
-            let status = inflater.decompress(&packed[rest..], &mut [0], FlushDecompress::Finish);
-            matches!(status, Ok(Status::StreamEnd)) && inflater.total_out() == cluster.len() as u64
-        }
-        Ok(Status::Ok | Status::BufError) | Err(_) => false,
+        let used = usize::try_from(inflater.total_in()).ok()?;
+        status = inflater.decompress(&packed[used..], &mut [0], FlushDecompress::Finish).ok()?;
     }
+    let whole = status == Status::StreamEnd && inflater.total_out() == cluster.len() as u64;
+    whole.then_some(usize::try_from(inflater.total_in()).ok()?)
 }
 
-fn unzstd(packed: &[u8], cluster: &mut [u8]) -> std::io::Result<bool> {
-    let mut decoder = Decoder::new()?;
-    decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))?;
+fn unzstd(packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
+    let mut decoder = Decoder::new().ok()?;
+    decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).ok()?;
     let mut input = InBuffer::around(packed);
     let length = cluster.len();
     let mut output = OutBuffer::around(cluster);
     loop {
         let before = (input.pos(), output.pos());
-        let more = decoder.run(&mut input, &mut output)?;
+        let more = decoder.run(&mut input, &mut output).ok()?;
         if more == 0 {
-            return Ok(output.pos() == length);
+            return (output.pos() == length).then_some(input.pos());
         }
         if before == (input.pos(), output.pos()) {
-            return Ok(false);
+            return None;
         }
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn run(content: &mut Reader, map: Map, to: &SyncSender<Decoded>) -> R
             What::Packed(length) => pass.packed(piece, length.into())?,
         }
     }
-    pass.window.drain()
+    let length = pass.window.drain()?;
+    Ok(pass.map.check_end(length)?)
 }
 
 struct Pass<'a> {

@@ -41,6 +41,8 @@ pub(crate) struct Header {
     pub(crate) refcounts_length: u64,
     pub(crate) packing: Packing,
     pub(crate) extended: bool,
+    /// End of the snapshot table's fixed part, 0 without snapshots.
+    pub(crate) snapshots_end: u64,
 }
 
 /// Big-endian fields of a header, by offset.
@@ -78,6 +80,7 @@ impl Header {
         }
         refuse_elsewhere(&fields)?;
         let (packing, extended) = features(&fields, version, cluster_bits)?;
+        let snapshots = u64::from(fields.word(60)?);
         let header = Self {
             version,
             cluster_bits,
@@ -88,6 +91,8 @@ impl Header {
             refcounts_length: u64::from(fields.word(56)?) << cluster_bits,
             packing,
             extended,
+            // Every entry is at least 40 bytes long.
+            snapshots_end: if snapshots == 0 { 0 } else { fields.long(64)?.saturating_add(snapshots * 40) },
         };
         header.check_extensions(&fields)?;
         header.check_tables(length)?;

@@ -53,6 +53,9 @@ pub(super) enum What {
 pub(crate) struct Map {
     pub(super) header: Header,
     length: Option<u64>,
+    /// The end of the last thing anybody points at, for files whose length is
+    /// known only when they have passed.
+    farthest: (u64, &'static str),
     claims: Claims,
     /// Tables to come.
     tables: BinaryHeap<Reverse<Piece>>,
@@ -72,6 +75,7 @@ impl Map {
         let mut map = Self {
             claims: Claims::new(header.cluster_bits),
             length: length.map(|length| length.0),
+            farthest: (header.snapshots_end, "the snapshot table"),
             tables: BinaryHeap::new(),
             data: BinaryHeap::new(),
             zeros: Vec::new(),
@@ -124,6 +128,12 @@ impl Map {
     /// Length of the disk.
     pub(crate) fn size(&self) -> Bytes {
         self.header.size
+    }
+
+    /// The file has passed and was `length` long: nothing points beyond it.
+    pub(super) fn check_end(&self, length: u64) -> Result<(), Qcow2Error> {
+        let (at, what) = self.farthest;
+        if at > length { Err(Qcow2Error::Truncated { what, at }) } else { Ok(()) }
     }
 
     /// True when every piece is known, so nothing turns up behind the stream.
@@ -335,7 +345,8 @@ impl Map {
         Ok(())
     }
 
-    fn within(&self, host: u64, length: u64, what: &'static str) -> Result<(), Qcow2Error> {
+    fn within(&mut self, host: u64, length: u64, what: &'static str) -> Result<(), Qcow2Error> {
+        self.farthest = self.farthest.max((host + length, what));
         match self.length {
             Some(end) if host + length > end => Err(Qcow2Error::Truncated { what, at: host }),
             _ => Ok(()),

@@ -71,9 +71,10 @@ impl<'a> Window<'a> {
         Ok(true)
     }
 
-    /// Read the rest, which nobody needs, so that it is hashed.
-    pub(super) fn drain(&mut self) -> Result<(), DecodeError> {
+    /// Read the rest, which nobody needs, so that it is hashed. Returns how long
+    /// the stream was.
+    pub(super) fn drain(&mut self) -> Result<u64, DecodeError> {
         while self.pull(u64::MAX)? {}
-        Ok(())
+        Ok(self.end)
     }
 }
