@@ -4,11 +4,25 @@
 mod api;
 mod cli;
 mod command;
+mod config;
+mod heartbeat;
+mod inspection;
+mod ironic;
 mod json;
+mod logs;
+mod lookup;
+mod pid1;
+mod run;
+mod steps;
 mod tls;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Two libraries ask for the process's provider; a second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if init::is_pid_1() {
+        pid1::main();
+    }
     cli::main()
 }

@@ -4,6 +4,7 @@ mod erase;
 mod evidence;
 mod inventory;
 mod record;
+mod run;
 mod write;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Be the agent of a control plane, on a machine that runs already.
+    Run(run::Args),
     /// Write a disk image to a disk, verified, bootable only when proven.
     Write(write::Args),
     /// Erase disks and leave signed evidence.
@@ -35,6 +38,7 @@ enum Command {
 /// Parse the command line and do what it says.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
         Command::Write(args) => write::run(args),
         Command::Erase(args) => erase::run(args),
         Command::Inventory(args) => inventory::run(args),

@@ -113,6 +113,11 @@ impl<M: 'static> Board<M> {
         self.queue().list()
     }
 
+    /// All commands, oldest first, without counting as read.
+    pub(crate) fn history(&self) -> Vec<CommandResult> {
+        self.queue().history()
+    }
+
     /// Whether a result waits for the conductor.
     pub(crate) fn unread(&self) -> bool {
         self.queue().unread()

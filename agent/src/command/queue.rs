@@ -84,6 +84,11 @@ impl Queue {
     /// All commands, oldest first.
     pub(crate) fn list(&mut self) -> Vec<CommandResult> {
         self.unread = false;
+        self.history()
+    }
+
+    /// All commands, oldest first, for the log: nobody has read them by that.
+    pub(crate) fn history(&self) -> Vec<CommandResult> {
         self.history.iter().cloned().collect()
     }
 

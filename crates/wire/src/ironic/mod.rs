@@ -7,8 +7,8 @@ mod version;
 
 pub use error::ApiError;
 pub use node::{
-    Field, FieldError, Kind, NODE_FIELDS, NODE_SUMMARY, PORT_FIELDS, PORT_SUMMARY, check_fields, is_uuid, masked,
-    with_defaults,
+    Field, FieldError, Kind, NODE_FIELDS, NODE_SUMMARY, PORT_FIELDS, PORT_SUMMARY, check_fields, is_uuid,
+    masked, with_defaults,
 };
 pub use ramdisk::{
     AgentContainers, Heartbeat, LookupConfig, LookupNode, LookupResponse, MASKED, Metrics, MetricsStatsd,

@@ -205,7 +205,8 @@ pub fn with_defaults(declared: &Map<String, Value>, fields: &[Field]) -> Map<Str
 /// Whether what stands under `key` is nobody's to read.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["password", "secret", "token", "pull_secret"].iter().any(|part| key.contains(part)) || key == "configdrive"
+    ["password", "secret", "token", "pull_secret"].iter().any(|part| key.contains(part))
+        || key == "configdrive"
 }
 
 /// `value` with everything that is secret by its key replaced by [`MASKED`].

@@ -1,0 +1,274 @@
+//! What this agent was told: by the kernel command line, and by hands.
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use init::Params;
+use model::Secret;
+use wire::ironic::Microversion;
+
+/// The agent's port in Ironic's contract.
+pub(crate) const PORT: u16 = 9999;
+
+/// Where certificates of authorities are in our ramdisk and on Debian.
+const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Anybody's; only when told so (`ipa-insecure=1`).
+    Anybody,
+    /// Those signed by an authority in this file. Without the file, nobody's.
+    Bundle(PathBuf),
+}
+
+/// Where this process lives, which decides what `power_off` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The ramdisk: the machine is ours.
+    Ramdisk,
+    /// Somebody's running system: only this process is ours.
+    Guest,
+}
+
+/// How an inspection is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inspection {
+    /// Full URLs to post to.
+    pub(crate) urls: Vec<String>,
+    /// What to collect.
+    pub(crate) collectors: Vec<String>,
+}
+
+/// How long things wait. Tests make it short.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    /// The first pause between lookups; it grows to `retry_max`.
+    pub(crate) retry_min: Duration,
+    /// The longest pause between tries of anything.
+    pub(crate) retry_max: Duration,
+    /// After a failed heartbeat, at least.
+    pub(crate) heartbeat_retry: Duration,
+    /// Between an ended command's heartbeats, until the result is read: a
+    /// conductor that still holds the node's lock drops the first one.
+    pub(crate) forced_gap: Duration,
+    /// One HTTP request.
+    pub(crate) request: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(30),
+            heartbeat_retry: Duration::from_secs(5),
+            forced_gap: Duration::from_secs(5),
+            request: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Everything the agent was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Ironic's base URLs. Empty: only inspection.
+    pub(crate) api_urls: Vec<String>,
+    /// When and where to inspect.
+    pub(crate) inspection: Option<Inspection>,
+    /// A pre-shared token (virtual media).
+    pub(crate) token: Option<Secret>,
+    /// Sent along as `X-OpenStack-Request-ID`.
+    pub(crate) request_id: Option<String>,
+    /// Whose certificates are believed.
+    pub(crate) trust: Trust,
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// Where it is seen from outside; empty: our address on the way to Ironic.
+    pub(crate) advertise: Vec<IpAddr>,
+    /// With which port.
+    pub(crate) advertise_port: Option<u16>,
+    /// `BOOTIF`, as it came.
+    pub(crate) boot_interface: Option<String>,
+    /// Ironic's newest version, if it must not be asked.
+    pub(crate) api_version: Option<Microversion>,
+    /// Exactly these disks exist; empty: all.
+    pub(crate) only_disks: Vec<PathBuf>,
+    /// What `power_off` means.
+    pub(crate) home: Home,
+    /// Where the time comes from: `rtc` or `ntp`.
+    pub(crate) clock_source: &'static str,
+    /// How long things wait.
+    pub(crate) pace: Pace,
+}
+
+/// Why the parameters cannot be followed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// Anybody on the wire could answer.
+    #[error("{name}=mdns: finding a control plane by mDNS is refused, since anybody may answer; give a URL")]
+    Mdns {
+        /// The parameter.
+        name: &'static str,
+    },
+    /// Not an address.
+    #[error("{name}={text} is not {want}")]
+    Malformed {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        text: String,
+        /// What it should be.
+        want: &'static str,
+    },
+    /// Nobody to talk to.
+    #[error(
+        "neither ipa-api-url nor ipa-inspection-callback-url is given: this agent has nobody to talk to; \
+         check the kernel command line the boot service sends"
+    )]
+    Nobody,
+}
+
+impl Config {
+    /// Follow kernel parameters.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the parameter that cannot be followed.
+    pub(crate) fn from_params(params: &Params) -> Result<Self, ConfigError> {
+        let api_urls = params.api_urls();
+        let config = Self {
+            inspection: inspection(params, &api_urls),
+            api_urls,
+            token: params.agent_token(),
+            request_id: params.get("ipa-global-request-id").map(str::to_owned),
+            trust: trust(params),
+            listen: listen(params)?,
+            advertise: addresses(params)?,
+            advertise_port: port(params, "ipa-advertise-port")?,
+            boot_interface: params.get("BOOTIF").map(str::to_owned),
+            api_version: parsed(params, "ipa-ironic-api-version", "a version such as 1.68")?,
+            only_disks: Vec::new(),
+            home: Home::Ramdisk,
+            clock_source: "rtc",
+            pace: pace(params),
+        };
+        config.checked()
+    }
+
+    /// Refuse what cannot work or must not be done.
+    ///
+    /// # Errors
+    /// [`ConfigError::Mdns`], [`ConfigError::Nobody`].
+    pub(crate) fn checked(self) -> Result<Self, ConfigError> {
+        if self.api_urls.iter().any(|url| url == "mdns") {
+            return Err(ConfigError::Mdns { name: "ipa-api-url" });
+        }
+        let inspected = self.inspection.as_ref().map_or(&[][..], |inspection| &inspection.urls);
+        if inspected.iter().any(|url| url == "mdns") {
+            return Err(ConfigError::Mdns { name: "ipa-inspection-callback-url" });
+        }
+        if self.api_urls.is_empty() && inspected.is_empty() {
+            return Err(ConfigError::Nobody);
+        }
+        Ok(self)
+    }
+}
+
+/// Inspection is done when its URL is given, or its collectors and an API.
+fn inspection(params: &Params, api_urls: &[String]) -> Option<Inspection> {
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let mut collectors = owned(params.list("ipa-inspection-collectors"));
+    let mut urls = owned(params.list("ipa-inspection-callback-url"));
+    if urls.is_empty() && !collectors.is_empty() {
+        urls = api_urls.iter().map(|url| format!("{url}/v1/continue_inspection")).collect();
+    }
+    if collectors.is_empty() {
+        collectors = vec!["default".to_owned(), "logs".to_owned()];
+    }
+    (!urls.is_empty()).then_some(Inspection { urls, collectors })
+}
+
+fn trust(params: &Params) -> Trust {
+    if params.is_true("ipa-insecure") { Trust::Anybody } else { Trust::Bundle(PathBuf::from(CA_BUNDLE)) }
+}
+
+fn listen(params: &Params) -> Result<SocketAddr, ConfigError> {
+    let host = parsed(params, "ipa-listen-host", "an IP address")?;
+    let port = port(params, "ipa-listen-port")?.unwrap_or(PORT);
+    Ok(SocketAddr::new(host.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port))
+}
+
+fn addresses(params: &Params) -> Result<Vec<IpAddr>, ConfigError> {
+    Ok(parsed(params, "ipa-advertise-host", "an IP address")?.into_iter().collect())
+}
+
+fn port(params: &Params, name: &'static str) -> Result<Option<u16>, ConfigError> {
+    parsed(params, name, "a port")
+}
+
+fn parsed<T: std::str::FromStr>(
+    params: &Params,
+    name: &'static str,
+    want: &'static str,
+) -> Result<Option<T>, ConfigError> {
+    let Some(text) = params.get(name) else { return Ok(None) };
+    let malformed = |_| ConfigError::Malformed { name, text: text.to_owned(), want };
+    text.parse().map(Some).map_err(malformed)
+}
+
+fn pace(params: &Params) -> Pace {
+    let mut pace = Pace::default();
+    if let Some(seconds) = params.number("ipa-http-request-timeout").filter(|seconds| *seconds > 0) {
+        pace.request = Duration::from_secs(seconds);
+    }
+    pace
+}
+
+impl Trust {
+    /// The bundle of this system.
+    pub(crate) fn system() -> Self {
+        Self::Bundle(PathBuf::from(CA_BUNDLE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Result<Config, ConfigError> {
+        Config::from_params(&Params::parse(text))
+    }
+
+    #[test]
+    fn inspection_happens_when_it_is_asked_for() {
+        let urls = |text| config(text).unwrap().inspection.map(|inspection| inspection.urls);
+        assert_eq!(urls("ipa-api-url=http://a/"), None);
+        assert_eq!(
+            urls("ipa-api-url=http://a/ ipa-inspection-collectors=default"),
+            Some(vec!["http://a/v1/continue_inspection".to_owned()])
+        );
+        assert_eq!(urls("ipa-inspection-callback-url=http://b/x"), Some(vec!["http://b/x".to_owned()]));
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused_by_name() {
+        for (text, want) in [
+            ("", "nobody to talk to"),
+            ("ipa-api-url=mdns", "ipa-api-url=mdns"),
+            ("ipa-inspection-callback-url=mdns", "ipa-inspection-callback-url=mdns"),
+            ("ipa-api-url=http://a ipa-listen-port=99999", "ipa-listen-port=99999 is not a port"),
+            ("ipa-api-url=http://a ipa-advertise-host=x", "ipa-advertise-host=x is not an IP address"),
+        ] {
+            let error = config(text).unwrap_err().to_string();
+            assert!(error.contains(want), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn tls_is_verified_unless_told_otherwise() {
+        assert_eq!(config("ipa-api-url=http://a").unwrap().trust, Trust::system());
+        assert_eq!(config("ipa-api-url=http://a ipa-insecure=1").unwrap().trust, Trust::Anybody);
+    }
+}

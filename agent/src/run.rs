@@ -1,0 +1,284 @@
+//! One boot of the agent, in Ironic's order: inspect, look up, make a
+//! certificate, serve, beat; until a command says to leave.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use inventory::{Options, Root};
+use model::inventory::Inventory;
+use tokio::sync::mpsc;
+use wire::ironic::Heartbeat;
+
+use crate::{
+    api::{self, Served},
+    command::{self, Board, chain},
+    config::{Config, PORT},
+    heartbeat::{self, Heart},
+    inspection,
+    ironic::{ClientError, Ironic},
+    logs::{self, RingLog},
+    lookup::{self, Found, LookupError},
+    steps::{COMMANDS, Ending, Machine, Settings, view},
+    tls::{Identity, IdentityError, MinimumTls},
+};
+
+/// How long the last answer has to leave before the machine goes down.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Where UEFI's variables are.
+const EFIVARS: &str = "/sys/firmware/efi/efivars";
+
+/// Why the agent cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// No HTTP client.
+    #[error("the control plane cannot be called")]
+    Client(#[from] ClientError),
+    /// The lookup forbids it.
+    #[error("this agent must not serve")]
+    Lookup(#[from] LookupError),
+    /// No address to be reached at.
+    #[error("the control plane could not reach this agent")]
+    Address(#[from] network::SourceAddressError),
+    /// No certificate.
+    #[error("the agent's API has no certificate")]
+    Identity(#[from] IdentityError),
+    /// The evidence key is refused.
+    #[error("the key just made cannot sign evidence")]
+    Key(#[from] evidence::KeyError),
+    /// The port is taken, or not ours to take.
+    #[error("cannot listen on {address}; is another agent running?")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the kernel says.
+        #[source]
+        err: io::Error,
+    },
+    /// A thread, or the server, is refused or dies.
+    #[error("the agent's {part} stopped")]
+    Stopped {
+        /// Which.
+        part: &'static str,
+        /// What the kernel says.
+        #[source]
+        err: io::Error,
+    },
+}
+
+/// Live until a command says how to leave.
+///
+/// # Errors
+/// [`RunError`]: the machine is of no use to anybody; say so and restart.
+pub(crate) async fn run(config: Config, logs: RingLog) -> Result<Ending, RunError> {
+    let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+    let options = Options {
+        only_disks: config.only_disks.clone(),
+        boot_interface: config.boot_interface.clone(),
+        hostname: None,
+    };
+    let inventory = scan(&options).await?;
+    greet(&inventory);
+    let ironic = Arc::new(Ironic::new(&config)?);
+    let node = inspect(&config, &ironic, &inventory, &logs).await;
+    if config.api_urls.is_empty() {
+        tracing::info!("inspection is all that was asked for; waiting to be powered off");
+        return Ok(std::future::pending().await);
+    }
+    let identity = lookup::Identity {
+        macs: inventory.nics.iter().map(|nic| nic.mac).collect(),
+        serial: inventory.system_vendor.serial_number.clone(),
+        node,
+    };
+    let found =
+        lookup::lookup(&ironic, &identity, config.token.as_ref(), config.api_version, &config.pace).await?;
+    tracing::info!(node = found.response.node.uuid, "this machine is known");
+    serve(Serving { config, logs, options, inventory, ironic, found, started_at }).await
+}
+
+/// What is known once the lookup has succeeded.
+struct Serving {
+    config: Config,
+    logs: RingLog,
+    options: Options,
+    inventory: Inventory,
+    ironic: Arc<Ironic>,
+    found: Found,
+    started_at: f64,
+}
+
+async fn serve(serving: Serving) -> Result<Ending, RunError> {
+    let Serving { config, logs, options, inventory, ironic, found, started_at } = serving;
+    let addresses = advertised(&config, &ironic).await?;
+    let identity = Identity::make(&inventory.hostname, &addresses)?;
+    let (listener, port) = listen(config.listen)?;
+    let base = callback(&addresses, config.advertise_port.unwrap_or(port));
+
+    let (board, jobs) = Board::new(COMMANDS);
+    let board = Arc::new(board);
+    let (end, mut ending) = mpsc::unbounded_channel();
+    let machine = Machine {
+        root: Root::live(),
+        options,
+        node: view(&found.response.node),
+        settings: Settings::from(&found.response.config),
+        trust: config.trust.clone(),
+        key: Arc::new(evidence::Key::new(identity.key_der(), &identity.certificate_pem)?),
+        logs,
+        board: Arc::clone(&board),
+        end,
+        home: config.home,
+        clock_source: config.clock_source,
+        efivars: EFIVARS.into(),
+        prepared: None,
+    };
+    command::start(machine, jobs, Arc::clone(&board))
+        .map_err(|err| RunError::Stopped { part: "command thread", err })?;
+    let served =
+        Served { board: Arc::clone(&board), token: found.token.clone(), started_at, base: base.clone() };
+    let server = serve_tls(listener, &identity, minimum_tls(&found), served)?;
+    tracing::info!(at = base, "serving");
+    let heart = heart(&config, ironic, &found, base, &identity);
+    let beating = heartbeat::run(heart, board);
+    tokio::select! {
+        ending = ending.recv() => {
+            tokio::time::sleep(LINGER).await;
+            // The sender lives in the command thread, which never ends before us.
+            Ok(ending.unwrap_or(Ending::PowerOff))
+        }
+        () = beating => Err(stopped("heartbeat")),
+        ended = server => {
+            let err = ended.map_or_else(io::Error::other, |served| served.err().unwrap_or_else(|| io::Error::other("it ended")));
+            Err(RunError::Stopped { part: "API", err })
+        }
+    }
+}
+
+fn stopped(part: &'static str) -> RunError {
+    RunError::Stopped { part, err: io::Error::other("it ended") }
+}
+
+async fn scan(options: &Options) -> Result<Inventory, RunError> {
+    let options = options.clone();
+    tokio::task::spawn_blocking(move || inventory::scan(&Root::live(), &options))
+        .await
+        .map_err(|err| RunError::Stopped { part: "inventory", err: io::Error::other(err) })
+}
+
+fn greet(inventory: &Inventory) {
+    let vendor = &inventory.system_vendor;
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+    tracing::info!(
+        manufacturer = known(&vendor.manufacturer),
+        product = known(&vendor.product_name),
+        serial = known(&vendor.serial_number),
+        threads = inventory.cpu.threads,
+        disks = inventory.disks.len(),
+        nics = inventory.nics.len(),
+        version = env!("CARGO_PKG_VERSION"),
+        "billet-agent"
+    );
+    for warning in &inventory.warnings {
+        tracing::debug!(path = warning.path, reason = warning.reason, "inventory");
+    }
+}
+
+/// A failed inspection is told and survived, as with Ironic's agent.
+async fn inspect(config: &Config, ironic: &Ironic, inventory: &Inventory, logs: &RingLog) -> Option<String> {
+    let wanted = config.inspection.as_ref()?;
+    let collected = logs::Collected {
+        inventory: serde_json::to_vec_pretty(inventory).unwrap_or_default(),
+        commands: b"[]".to_vec(),
+    };
+    let logs = logs::collect(logs, &collected).ok();
+    match inspection::inspect(ironic, wanted, inventory, logs, &config.pace).await {
+        Ok(node) => {
+            tracing::info!(node, "inspected");
+            Some(node)
+        }
+        Err(err) => {
+            tracing::error!("inspection failed: {}", chain(&err));
+            None
+        }
+    }
+}
+
+async fn advertised(config: &Config, ironic: &Ironic) -> Result<Vec<IpAddr>, RunError> {
+    if !config.advertise.is_empty() {
+        return Ok(config.advertise.clone());
+    }
+    let peer = ironic.peer().unwrap_or_default();
+    // Resolving blocks.
+    let found = tokio::task::spawn_blocking(move || network::source_address_for(&peer))
+        .await
+        .map_err(|err| RunError::Stopped { part: "resolver", err: io::Error::other(err) })?;
+    Ok(vec![found?])
+}
+
+fn callback(addresses: &[IpAddr], port: u16) -> String {
+    let host = addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    format!("https://{}", SocketAddr::new(host, port))
+}
+
+/// The listener and its port. A kernel without IPv6 listens on IPv4.
+fn listen(address: SocketAddr) -> Result<(TcpListener, u16), RunError> {
+    let fail = |err| RunError::Listen { address, err };
+    let bound = TcpListener::bind(address).or_else(|err| {
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
+        } else {
+            Err(err)
+        }
+    });
+    let listener = bound.map_err(fail)?;
+    listener.set_nonblocking(true).map_err(fail)?;
+    let port = listener.local_addr().map_or(PORT, |bound| bound.port());
+    Ok((listener, port))
+}
+
+fn serve_tls(
+    listener: TcpListener,
+    identity: &Identity,
+    minimum: MinimumTls,
+    served: Served<Machine>,
+) -> Result<tokio::task::JoinHandle<io::Result<()>>, RunError> {
+    let config = axum_server::tls_rustls::RustlsConfig::from_config(identity.server(minimum)?);
+    let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE);
+    let server = axum_server::from_tcp(listener)
+        .map_err(|err| RunError::Stopped { part: "API", err })?
+        .acceptor(acceptor)
+        .http1_only();
+    Ok(tokio::spawn(server.serve(api::router(Arc::new(served)).into_make_service())))
+}
+
+fn minimum_tls(found: &Found) -> MinimumTls {
+    match found.response.config.tls_min_version.as_deref() {
+        Some("1.2") => MinimumTls::V1_2,
+        Some(_) | None => MinimumTls::V1_3,
+    }
+}
+
+fn heart(config: &Config, ironic: Arc<Ironic>, found: &Found, base: String, identity: &Identity) -> Heart {
+    let knows_certificates = found.version >= wire::ironic::Microversion::v1(68);
+    Heart {
+        ironic,
+        version: found.version,
+        node: found.response.node.uuid.clone(),
+        beat: Heartbeat {
+            callback_url: Some(base),
+            agent_token: found.token.clone(),
+            agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            agent_verify_ca: knows_certificates.then(|| identity.certificate_pem.clone()),
+            ..Heartbeat::default()
+        },
+        timeout: Duration::from_secs(found.response.config.heartbeat_timeout.max(1)),
+        pace: config.pace.clone(),
+    }
+}

@@ -1,0 +1,1 @@
+//! The steps against goldens and a loop device.
