@@ -98,7 +98,8 @@ impl Board {
             progress.in_flight.remove(name);
             match result {
                 Ok(()) => progress.report.loaded.push(name.to_owned()),
-                Err(err) => {
+                Err(err @ LoadError::NoDevice { .. }) => tracing::debug!("{err}"),
+                Err(err @ (LoadError::Unpack { .. } | LoadError::Refused { .. })) => {
                     tracing::warn!(err = chain(&err), "a driver is missing");
                     progress.report.failed.push(chain(&err));
                 }

@@ -2,7 +2,7 @@
 //! when something fatal happens. Nothing here knows Ironic or the network.
 //!
 //! ```text
-//! start() ─▶ mounts ─▶ clock ─▶ command line ─▶ reaper ─▶ Drivers (in threads) ─▶ Started
+//! start() ─▶ mounts ─▶ clock ─▶ reaper ─▶ command line ─▶ Drivers (in threads) ─▶ entropy ─▶ Started
 //! fatal() ─▶ every console ─▶ wait ─▶ power::reboot()
 //! ```
 
@@ -13,6 +13,7 @@ pub mod clock;
 pub mod cmdline;
 pub mod console;
 pub mod drivers;
+mod entropy;
 mod fatal;
 pub mod modules;
 mod mounts;
@@ -21,6 +22,7 @@ mod uevent;
 
 pub use cmdline::Params;
 pub use drivers::{Drivers, Settled};
+pub use entropy::EntropyError;
 pub use fatal::{RESTART_DELAY, chain, fatal, install_panic_hook};
 pub use mounts::MountError;
 
@@ -49,6 +51,9 @@ pub enum StartError {
     /// A file system that everything needs is missing.
     #[error("the ramdisk has no usable root")]
     Mount(#[from] MountError),
+    /// Keys made now would be guessable.
+    #[error("there are no random numbers")]
+    Entropy(#[from] EntropyError),
     /// The kernel refuses a thread or a socket.
     #[error("the kernel refuses {what}; does the machine have enough memory?")]
     Refused {
@@ -88,6 +93,7 @@ pub fn start() -> Result<Started, StartError> {
         mounts::mount_efivars(&drivers); // before the search, which would make it wait
     }
     drivers.search().map_err(refused)?;
+    entropy::wait()?; // with drivers on their way: one of them may bring random numbers
     Ok(Started { params, firmware, drivers })
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Seek};
 
+use nix::errno::Errno;
+
 use super::{OpenError, Pack};
 
 /// What takes a module: the kernel, or a test.
@@ -34,6 +36,13 @@ pub enum LoadError {
         /// Why.
         #[source]
         err: OpenError,
+    },
+    /// The module itself says that this machine has nothing for it (`ENODEV`): usual
+    /// for modules that are loaded on suspicion.
+    #[error("module {name} found nothing to drive")]
+    NoDevice {
+        /// The module.
+        name: String,
     },
     /// The kernel refused it.
     #[error("the kernel refused module {name}; is it built for this kernel?")]
@@ -79,6 +88,9 @@ impl<S: Read + Seek> Pack<S> {
 pub(crate) fn give(name: &str, bytes: &[u8], loader: &impl Loader) -> Result<(), LoadError> {
     match loader.load(name, bytes) {
         Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(err) if err.raw_os_error() == Some(Errno::ENODEV as i32) => {
+            Err(LoadError::NoDevice { name: name.to_owned() })
+        }
         result => result.map_err(|err| LoadError::Refused { name: name.to_owned(), err }),
     }
 }
