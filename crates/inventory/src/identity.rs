@@ -1,7 +1,7 @@
 //! Who a disk is: model, vendor, serial and world wide name, by the rules of
 //! udev (`ata_id`, `scsi_id`, 60-persistent-storage.rules), from sysfs alone.
 
-mod vpd;
+pub(crate) mod vpd;
 
 use std::path::Path;
 

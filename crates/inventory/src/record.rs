@@ -9,7 +9,9 @@ use std::{
 };
 
 use crate::{
-    Options, Root, machine,
+    Options, Root,
+    identity::vpd,
+    machine,
     reader::Reader,
     recording::{Entry, LISTING, Tree},
     scan_with, smbios,
@@ -77,7 +79,8 @@ pub fn record(
 }
 
 /// Of files that hold much besides: the part that is used. A kernel command line
-/// may carry secrets, SMBIOS tables carry every serial number of the machine.
+/// may carry secrets, SMBIOS tables carry every serial number of the machine, and
+/// page 83h of a disk names its ports too.
 fn only_what_matters(tree: Tree, identifiers: Identifiers) -> Tree {
     let mut nth = 3000;
     let mut blot = |text: &str| {
@@ -92,6 +95,7 @@ fn only_what_matters(tree: Tree, identifiers: Identifiers) -> Tree {
             Entry::File(content) if path == Path::new(smbios::TABLE) => {
                 Entry::File(smbios::recorded_part(content, &mut blot))
             }
+            Entry::File(content) if path.ends_with("vpd_pg83") => Entry::File(vpd::recorded_part(content)),
             Entry::File(content) if path == Path::new(machine::COMMAND_LINE) => {
                 Entry::File(machine::recorded_part(content))
             }

@@ -86,6 +86,18 @@ pub(crate) fn designators(page: &[u8]) -> Vec<Designator> {
     found
 }
 
+/// The part of page 83h that [`designators`] reads.
+pub(crate) fn recorded_part(page: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for Designator { kind, bytes } in designators(page) {
+        let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX); // was one byte on the page
+        body.extend([0, kind, 0, length]);
+        body.extend(bytes);
+    }
+    let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes();
+    [&[0, 0x83, length[0], length[1]], body.as_slice()].concat()
+}
+
 /// The name `scsi_id` would take: NAA with 128 bits, NAA, EUI-64, T10.
 pub(crate) fn best(designators: &[Designator]) -> Option<Naming> {
     let rank = |naming: &Naming| match naming {

@@ -30,10 +30,6 @@ const BEARERS: [&str; 13] = [
 ];
 const BINARY_BEARERS: [&str; 2] = ["vpd_pg83", "DMI"];
 
-/// Files that hold nothing but an identifier that the inventory shows at most
-/// inside another.
-const WHOLE: [&str; 4] = ["persistent_address", "port_name", "sas_address", "targetname"];
-
 /// What a recorded machine is called.
 const HOSTNAME: &str = "recorded-machine";
 
@@ -84,31 +80,43 @@ fn stand_ins(tree: &Tree, inventory: &Inventory) -> Vec<StandIn> {
     }
     all.extend(inventory.system_vendor.serial_number.iter().map(|serial| same_shape(serial, 0, 0)));
     for (nth, disk) in inventory.disks.iter().enumerate() {
-        let serials = disk.serial.iter().chain(disk.serial_aliases.iter().filter(|_| disk.wwn.is_some()));
-        all.extend(serials.map(|serial| same_shape(serial, 0, 100 + nth)));
-        if let Some(wwn) = &disk.wwn {
-            let whole = wwn.with_extension.as_deref().unwrap_or(&wwn.id);
-            all.extend(world_wide_name(whole.strip_prefix("0x").unwrap_or(whole), nth));
-        }
+        let wwn = disk.wwn.as_ref().map(|wwn| wwn.with_extension.as_deref().unwrap_or(&wwn.id));
+        let digits = wwn.map(|wwn| wwn.strip_prefix("0x").unwrap_or(wwn));
+        all.extend(digits.into_iter().flat_map(|digits| world_wide_name(digits, nth)));
+        // Some disks have no serial but their world wide name.
+        let own = |serial: &&String| digits.is_none_or(|digits| !serial.contains(digits));
+        all.extend(disk.serial.iter().filter(own).map(|serial| same_shape(serial, 0, 100 + nth)));
     }
-    for (nth, (_, whole)) in files_called(tree, &WHOLE).enumerate() {
-        all.push(same_shape(whole, 0, 1000 + nth));
-    }
+    all.extend(whole_files(tree));
     all.retain(|stand_in| stand_in.from.len() >= 4); // shorter is not rare enough to identify
     all.sort_by_key(|stand_in| std::cmp::Reverse(stand_in.from.len()));
     all
 }
 
-fn files_called<'a>(tree: &'a Tree, names: &'a [&str]) -> impl Iterator<Item = (&'a Path, &'a str)> {
-    tree.entries().filter_map(|(path, entry)| {
-        let is_one = names.contains(&path.file_name()?.to_str()?);
-        match entry {
-            Entry::File(content) if is_one => {
-                Some((path.as_path(), std::str::from_utf8(content).ok()?.trim()))
+/// What the inventory shows at most as part of something else.
+fn whole_files(tree: &Tree) -> Vec<StandIn> {
+    let mut all = Vec::new();
+    for (nth, (path, entry)) in tree.entries().enumerate() {
+        let Entry::File(content) = entry else { continue };
+        let Ok(text) = std::str::from_utf8(content).map(str::trim) else { continue };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match name {
+            "persistent_address" | "targetname" | "port_name" | "sas_address" => {
+                all.push(same_shape(text, 2, nth))
             }
-            Entry::File(_) | Entry::Link(_) | Entry::Directory | Entry::Broken(_) => None,
+            // A volume or a container; that of a multipath map is its disk's name.
+            "uuid" if !text.starts_with("mpath-") => {
+                let kind = text.find('-').map_or(0, |dash| dash + 1);
+                all.push(same_shape(text, kind, nth));
+            }
+            // Vendor, model, serial; a multipath map or a SAS disk has another kind of name.
+            "wwid" if text.starts_with("t10.") => {
+                all.extend(text.split_whitespace().next_back().map(|serial| same_shape(serial, 0, nth)));
+            }
+            _ => {}
         }
-    })
+    }
+    all
 }
 
 /// A MAC keeps its maker; it stands with colons and, in `BOOTIF`, with dashes.
