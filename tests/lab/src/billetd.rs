@@ -25,6 +25,9 @@ use crate::{
 const POLL: Duration = Duration::from_millis(250);
 /// How long billetd may take to serve.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long the way to a state may take. Two servers under emulation on two busy cores are slow; a
+/// hang is longer.
+pub const STATE_LIMIT: Duration = Duration::from_secs(600);
 /// How long one request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// The microversion asked for.
@@ -110,6 +113,11 @@ impl Node {
     #[must_use]
     pub fn text(&self, pointer: &str) -> Option<&str> {
         self.0.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// Where it is since when: inspection ends in the state it began in.
+    fn moment(&self) -> (&str, Option<&str>) {
+        (self.state(), self.text("/provision_updated_at"))
     }
 
     /// A state that it does not leave by itself, and not for the better.
@@ -225,33 +233,34 @@ impl Api {
         self.get(&format!("/v1/nodes/{id}/progress")).await
     }
 
-    /// Wait until the node is in `state`; `look` sees the node and its progress at every poll.
+    /// Wait until the node has come to `state` since it was as `before`; `look` sees the node and its
+    /// progress at every poll.
     ///
     /// # Errors
-    /// When it gets stuck in a failed state, or `limit` passes: with its `last_error`.
+    /// When it gets stuck in a failed state, or [`STATE_LIMIT`] passes: with its `last_error`.
     pub async fn wait_for(
         &self,
         id: &str,
+        before: &Node,
         state: &str,
-        limit: Duration,
         mut look: impl FnMut(&Node, &Value),
     ) -> Result<Node> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + STATE_LIMIT;
         loop {
             let node = self.node(id).await?;
             // Progress is for people and for the report; a node is not failed for want of it.
             let progress = self.progress(id).await.unwrap_or(Value::Null);
             look(&node, &progress);
-            if node.state() == state {
+            if node.state() == state && node.moment() != before.moment() {
                 return Ok(node);
             }
             let error = node.text("/last_error").unwrap_or("no last_error");
-            if node.is_stuck() {
+            if node.is_stuck() && node.moment() != before.moment() {
                 bail!("the node is in \"{}\" instead of \"{state}\": {error}", node.state());
             }
             if Instant::now() > deadline {
                 bail!(
-                    "the node is still in \"{}\" instead of \"{state}\" after {limit:?}: {error}",
+                    "the node is still in \"{}\" instead of \"{state}\" after {STATE_LIMIT:?}: {error}",
                     node.state()
                 );
             }

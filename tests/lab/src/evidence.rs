@@ -44,7 +44,7 @@ pub fn of_disk<'a>(erasures: &[&'a Value], serial: &str) -> Result<Erasure<'a>> 
         bail!("billetd has no evidence of a full erase of the disk {serial} in {}", summary(erasures));
     };
     let verified = erasure.get("verified").and_then(Value::as_bool) == Some(true);
-    ensure!(verified, "billetd did not verify the evidence of the disk {serial}");
+    ensure!(verified, "billetd did not verify the evidence of the disk {serial}: {}", erasure["reason"]);
     let document = erasure.get("document").context("the erasure has no document")?;
     Ok(Erasure { method: method(erasure).unwrap_or_default(), document })
 }

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    billetd::{Api, Node},
+    billetd::{Api, Node, STATE_LIMIT},
     evidence,
     image::Image,
     machine::Machine,
@@ -20,8 +20,6 @@ use crate::{
     show::{Line, Progress},
 };
 
-/// How long a state may take. Two servers under emulation on two busy cores are slow; a hang is longer.
-const STATE_LIMIT: Duration = Duration::from_secs(600);
 /// iPXE's first words, BIOS and UEFI.
 const IPXE: &str = "Open Source Network Boot Firmware";
 /// The deployed system's first words, and those that prove its config drive.
@@ -144,13 +142,14 @@ impl Story {
         state: &str,
         figures: &mut Figures,
     ) -> Result<()> {
+        let before = self.api.node(id).await.with_context(|| verb.to_owned())?;
         self.api.provision(id, verb, extra).await.with_context(|| verb.to_owned())?;
         let look = |node: &Node, progress: &Value| {
             let progress = Progress::of(progress);
             self.line.show(node.state(), verb, progress);
             figures.look(&self.machine, node, progress);
         };
-        self.api.wait_for(id, state, STATE_LIMIT, look).await.with_context(|| verb.to_owned())?;
+        self.api.wait_for(id, &before, state, look).await.with_context(|| verb.to_owned())?;
         Ok(())
     }
 
