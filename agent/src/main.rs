@@ -5,6 +5,10 @@ mod api;
 mod cli;
 mod command;
 mod config;
+#[cfg(test)]
+mod conversation_tests;
+#[cfg(test)]
+mod fake_ironic;
 mod heartbeat;
 mod inspection;
 mod ironic;
@@ -13,6 +17,7 @@ mod logs;
 mod lookup;
 mod pid1;
 mod run;
+mod source;
 mod steps;
 mod tls;
 
