@@ -133,8 +133,14 @@ async fn answer(
         }
         Mood::SessionsOnly if session => serve(&shared, &method, uri.path(), &headers, &body),
         Mood::SessionsOnly | Mood::Locked => StatusCode::UNAUTHORIZED.into_response(),
-        _ if !basic => StatusCode::UNAUTHORIZED.into_response(),
-        _ => serve(&shared, &method, uri.path(), &headers, &body),
+        Mood::Good | Mood::Failing(_) | Mood::StaleOnce | Mood::ResetFails | Mood::Tasks | Mood::EvilLink
+            if !basic =>
+        {
+            StatusCode::UNAUTHORIZED.into_response()
+        }
+        Mood::Good | Mood::Failing(_) | Mood::StaleOnce | Mood::ResetFails | Mood::Tasks | Mood::EvilLink => {
+            serve(&shared, &method, uri.path(), &headers, &body)
+        }
     }
 }
 

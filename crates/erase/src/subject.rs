@@ -146,7 +146,7 @@ mod tests {
             write(root, name, content);
         }
         let subject = Subject::read(root, &disk("sda")).expect("readable");
-        assert_eq!(subject.partitions, [2048 * 512..6144 * 512]);
+        assert_eq!(subject.partitions, vec![2048 * 512..6144 * 512; 1]);
         assert_eq!(subject.users, ["md0", "the mount /srv"]);
         assert_eq!(subject.firmware.as_deref(), Some("1.0"));
         let error = Subject::read(root, &disk("sdz")).expect_err("not there");

@@ -20,7 +20,7 @@ pub(crate) struct Zones(Vec<Range<u64>>);
 impl Zones {
     /// Everything.
     pub(crate) fn whole(subject: &Subject) -> Self {
-        Self::merged([0..subject.disk.size.0], subject.disk.size, subject.disk.logical_block)
+        Self::merged(std::iter::once(0..subject.disk.size.0), subject.disk.size, subject.disk.logical_block)
     }
 
     /// Both ends of the disk and of every partition.

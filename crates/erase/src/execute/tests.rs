@@ -12,6 +12,7 @@ use crate::{
 };
 
 const MIB: u64 = 1 << 20;
+const MIB_LENGTH: usize = 1 << 20;
 
 /// What a fake drive makes of Format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Drive for FakeNvme {
                 return Err(FormatError::Failed(sys::nvme::AdminError::Status(0x4002)));
             }
             (Firmware::Lies, _) | (Firmware::LiesAboutKeys, SecureErase::Cryptographic) => {}
-            (Firmware::Lazy, _) => self.disk.bytes[..end - MIB as usize].fill(0),
+            (Firmware::Lazy, _) => self.disk.bytes[..end - MIB_LENGTH].fill(0),
             (Firmware::Honest | Firmware::LiesAboutKeys, SecureErase::UserData) => self.disk.bytes.fill(0xff),
             (Firmware::Honest, SecureErase::Cryptographic) => Seed(99).draw().fill(&mut self.disk.bytes),
         }
@@ -179,7 +180,7 @@ fn metadata_is_gone_and_the_rest_is_not_touched() {
     let partitions = vec![MIB..30 * MIB, 30 * MIB..63 * MIB];
     let erased = run_with(&mut disk, Abilities::default(), Policy::METADATA, partitions).expect("healthy");
     assert_eq!((erased.method.level().0, erased.proof.kind), (Level::None, ProofKind::Full));
-    let at = |mib: u64| mib as usize * MIB as usize;
+    let at = |mib: usize| mib * MIB_LENGTH;
     for zone in [0..at(8), at(29)..at(31), at(56)..at(64)] {
         assert!(disk.bytes[zone].iter().all(|&byte| byte == 0));
     }
