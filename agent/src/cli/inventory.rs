@@ -1,12 +1,82 @@
-//! `billet-agent inventory`.
+//! `billet-agent inventory`: what this machine is made of, or a recorded one.
 
-use std::process::ExitCode;
+mod metal3;
+mod table;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use inventory::{Options, Root, scan};
+use model::inventory::Inventory;
 
 /// Arguments of `inventory`.
+///
+/// Nothing is opened but files of sysfs and procfs, and nothing is changed. What
+/// could not be read is listed under `warnings`; the exit status is 0 then too.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Read another machine: a recording made by `record`, or a directory that
+    /// has its sys/ and proc/.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Look at this disk only; may be given again, and may be a loop device.
+    #[arg(long, value_name = "DEV")]
+    only_disk: Vec<PathBuf>,
+}
+
+/// How an inventory is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// All that is known, with warnings.
+    Json,
+    /// One screen for a person.
+    Table,
+    /// As Ironic stores it.
+    Ironic,
+    /// `HardwareDetails`, for Metal3's annotation inspect.metal3.io/hardwaredetails.
+    Metal3,
+}
 
 /// Run it.
-pub(crate) fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("inventory is not built yet")
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let root = args.root.map_or_else(|| Ok(Root::live()), Root::open)?;
+    let inventory = scan(&root, &Options { only_disks: args.only_disk, ..Options::default() });
+    let text = written(&inventory, if args.json { Format::Json } else { args.format })?;
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn written(inventory: &Inventory, format: Format) -> serde_json::Result<String> {
+    let json = match format {
+        Format::Table => return Ok(table::draw(inventory)),
+        Format::Json => serde_json::to_string_pretty(inventory),
+        Format::Ironic => serde_json::to_string_pretty(&wire::ipa::Inventory::from(inventory)),
+        Format::Metal3 => serde_json::to_string_pretty(&metal3::HardwareDetails::from(inventory)),
+    };
+    json.map(|json| json + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recorded_machine_is_written_as_expected() {
+        for machine in hardware_fixtures::machines() {
+            let root = Root::open(machine.dir()).expect(&machine.name);
+            let inventory = scan(&root, &Options::default());
+            for (format, file) in [(Format::Table, "table.txt"), (Format::Metal3, "metal3.json")] {
+                machine.expect(file, &written(&inventory, format).expect("plain data"));
+            }
+        }
+    }
 }

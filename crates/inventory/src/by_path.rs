@@ -68,12 +68,11 @@ impl Walk {
         match subsystem {
             "scsi" => self.take_scsi(reader, device, name),
             "nvme" | "nvme-subsystem" => {
-                if let Some(nsid) = reader.text(disk.join("nsid")) {
-                    self.put(format!("nvme-{nsid}"));
-                    self.known_transport = true;
-                    self.known_bus = true;
-                }
-                return skip(reader, device, subsystem);
+                let Some(nsid) = reader.text(disk.join("nsid")) else { return device.to_owned() };
+                self.put(format!("nvme-{nsid}"));
+                self.known_transport = true;
+                let controller = if subsystem == "nvme" { None } else { controller(reader, disk) };
+                return controller.unwrap_or_else(|| skip(reader, device, subsystem));
             }
             "virtio" => {
                 let has_old_spelling =
@@ -139,6 +138,14 @@ impl Walk {
         self.known_transport |= part.is_some();
         self.parts.splice(0..0, part);
     }
+}
+
+/// With native multipathing a namespace hangs below its subsystem, which is
+/// nowhere; udev goes on from the controller of the same number.
+fn controller(reader: &Reader<'_>, disk: &Path) -> Option<PathBuf> {
+    let number = disk.file_name()?.to_str()?.strip_prefix("nvme")?.split_once('n')?.0;
+    let controller = format!("sys/class/nvme/nvme{number}");
+    if reader.exists(&controller) { reader.real(&controller) } else { None }
 }
 
 /// The topmost of the devices above `device` that are of the same subsystem

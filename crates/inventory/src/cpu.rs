@@ -48,8 +48,12 @@ fn field(cpuinfo: &str, names: &[&str]) -> Option<String> {
 
 /// Numbers of the logical processors that exist, offline ones too.
 fn present(reader: &Reader<'_>) -> Vec<u32> {
-    if let Some(present) = reader.text(format!("{CPUS}/present")).and_then(|list| parse_list(&list)) {
-        return present;
+    let path = format!("{CPUS}/present");
+    if let Some(list) = reader.text(&path) {
+        match parse_list(&list) {
+            Some(present) => return present,
+            None => reader.warn(&path, "is not a set of processors"),
+        }
     }
     let number = |name: &String| name.strip_prefix("cpu")?.parse().ok();
     let mut present: Vec<u32> = reader.list(CPUS).iter().filter_map(number).collect();
