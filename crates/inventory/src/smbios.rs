@@ -13,7 +13,10 @@ pub(crate) const TABLE: &str = "sys/firmware/dmi/tables/DMI";
 /// What is plugged in, summed over all memory devices (type 17). `None` when
 /// there is no table or it tells no size.
 pub(crate) fn memory_devices(reader: &Reader<'_>) -> Option<Bytes> {
-    let table = reader.bytes(Path::new(TABLE), limits::SMBIOS_BYTES)?;
+    installed(reader.bytes(Path::new(TABLE), limits::SMBIOS_BYTES)?)
+}
+
+fn installed(table: Vec<u8>) -> Option<Bytes> {
     let devices = SMBiosData::from_vec_and_version(table, None);
     let mut sum: u64 = 0;
     for device in devices.defined_struct_iter::<SMBiosMemoryDevice<'_>>() {
@@ -88,4 +91,62 @@ fn with_strings_replaced(
     }
     replaced.push(0);
     replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// One device of 32 GiB (extended size), one of 512 KiB, an empty slot.
+    fn table() -> Vec<u8> {
+        let device = |size: u16, extended: u32| {
+            let mut device = vec![0; 0x20];
+            device[..4].copy_from_slice(&[MEMORY_DEVICE, 0x20, 1, 0x11]);
+            device[0x0c..0x0e].copy_from_slice(&size.to_le_bytes());
+            device[0x1c..0x20].copy_from_slice(&extended.to_le_bytes());
+            device[0x18] = 2;
+            [device.as_slice(), b"DIMM 0\0SECRET\0\0"].concat()
+        };
+        let other = b"\x01\x08\0\0\x01\0\0\0Board\0\0".to_vec();
+        [other, device(0x7fff, 32 << 10), device(0x8200, 0), device(0, 0), END_OF_TABLE.to_vec()].concat()
+    }
+
+    #[test]
+    fn devices_are_summed_and_empty_slots_are_empty() {
+        assert_eq!(installed(table()), Some(Bytes((32 << 30) + (512 << 10))));
+        assert_eq!(installed(END_OF_TABLE.to_vec()), None);
+    }
+
+    #[test]
+    fn a_recorded_table_holds_the_devices_and_no_secret() {
+        let part = recorded_part(&table(), |text| text.replace("SECRET", "000000"));
+        assert_eq!(installed(part.clone()), installed(table()));
+        let part = String::from_utf8_lossy(&part).into_owned();
+        assert!(part.contains("DIMM 0") && !part.contains("SECRET") && !part.contains("Board"), "{part:?}");
+    }
+
+    #[test]
+    fn a_table_cut_anywhere_is_read_as_far_as_it_goes() {
+        for length in 0..table().len() {
+            let cut = table()[..length].to_vec();
+            recorded_part(&cut, str::to_owned);
+            assert!(installed(cut).is_none_or(|sum| Some(sum) <= installed(table())));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn no_bytes_make_it_panic(at in 0..table().len(), bytes: [u8; 3], random in prop::collection::vec(any::<u8>(), 0..80)) {
+            let mut table = table();
+            for (old, new) in table[at..].iter_mut().zip(bytes) {
+                *old = new;
+            }
+            recorded_part(&table, str::to_owned);
+            installed(table);
+            recorded_part(&random, str::to_owned);
+            installed(random);
+        }
+    }
 }

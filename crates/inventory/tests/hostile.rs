@@ -1,0 +1,118 @@
+//! Trees that are large, that loop, that lead out of themselves, or that wait
+//! forever: read in bounded time, and with a warning.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use inventory::{Options, Root, scan};
+use model::inventory::Inventory;
+
+fn write(root: &Path, path: &str, content: impl AsRef<[u8]>) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().expect("below root")).expect("temporary directory");
+    fs::write(path, content).expect("temporary file");
+}
+
+fn disk(root: &Path, name: &str, number: u32) {
+    let device = format!("sys/devices/virtual/block/{name}");
+    for (attribute, content) in [
+        ("size", "20971520".to_owned()),
+        ("dev", format!("8:{number}")),
+        ("ro", "0".to_owned()),
+        ("removable", "0".to_owned()),
+        ("queue/logical_block_size", "512".to_owned()),
+        ("queue/physical_block_size", "512".to_owned()),
+        ("queue/rotational", "0".to_owned()),
+        ("serial", "ALL THE SAME".to_owned()),
+    ] {
+        write(root, &format!("{device}/{attribute}"), content);
+    }
+    fs::create_dir_all(root.join("sys/block")).expect("temporary directory");
+    symlink(format!("../devices/virtual/block/{name}"), root.join("sys/block").join(name)).expect("a link");
+}
+
+fn warned(inventory: &Inventory, path: &str, reason: &str) -> bool {
+    inventory.warnings.iter().any(|warning| warning.path.contains(path) && warning.reason.contains(reason))
+}
+
+#[test]
+fn five_hundred_disks_and_four_thousand_cpus_are_counted() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    for number in 0..500 {
+        disk(root.path(), &format!("sd{number}"), number);
+    }
+    write(root.path(), "sys/devices/system/cpu/present", "0-4095");
+    for cpu in 0..4096 {
+        let topology = format!("sys/devices/system/cpu/cpu{cpu}/topology");
+        write(root.path(), &format!("{topology}/package_cpus"), format!("{}", cpu / 256));
+        write(root.path(), &format!("{topology}/core_cpus"), format!("{}", cpu / 2));
+    }
+    let start = Instant::now();
+    let inventory = scan(&Root::at(root.path()), &Options::default());
+    assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
+    assert_eq!(inventory.disks.len(), 500);
+    assert_eq!((inventory.cpu.sockets, inventory.cpu.cores, inventory.cpu.threads), (16, 2048, 4096));
+    let numbers: Vec<_> = inventory.disks.iter().map(|disk| disk.name.clone()).collect();
+    assert_eq!((numbers[2].as_str(), numbers[499].as_str()), ("sd2", "sd499"), "by device number");
+}
+
+#[test]
+fn a_link_never_leads_out_of_the_tree() {
+    let outside = tempfile::tempdir().expect("temporary directory");
+    write(outside.path(), "hostname", "secret of the host");
+    let root = tempfile::tempdir().expect("temporary directory");
+    fs::create_dir_all(root.path().join("proc/sys/kernel")).expect("temporary directory");
+    symlink(outside.path().join("hostname"), root.path().join("proc/sys/kernel/hostname")).expect("a link");
+    fs::create_dir_all(root.path().join("sys/class/dmi")).expect("temporary directory");
+    symlink(
+        "../../../../../../../../..".to_owned() + outside.path().to_str().expect("UTF-8"),
+        root.path().join("sys/class/dmi/id"),
+    )
+    .expect("a link");
+    write(outside.path(), "sys_vendor", "secret of the host");
+    let inventory = scan(&Root::at(root.path()), &Options::default());
+    assert_eq!(inventory.hostname, "(none)");
+    assert_eq!(inventory.system_vendor.manufacturer, None);
+}
+
+#[test]
+fn a_pipe_and_an_endless_file_are_warnings() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    fs::create_dir_all(root.path().join("proc")).expect("temporary directory");
+    let made =
+        std::process::Command::new("mkfifo").arg(root.path().join("proc/meminfo")).status().expect("mkfifo");
+    assert!(made.success());
+    write(root.path(), "sys/class/dmi/id/sys_vendor", vec![b'A'; 1 << 20]);
+    write(root.path(), "proc/cpuinfo", "model name : X\n".repeat(1 << 16));
+    let inventory = scan(&Root::at(root.path()), &Options::default());
+    assert!(warned(&inventory, "proc/meminfo", "is not a file"), "{:?}", inventory.warnings);
+    assert!(warned(&inventory, "sys_vendor", "longer than"), "{:?}", inventory.warnings);
+    assert_eq!(inventory.cpu.model_name.as_deref(), Some("X"), "the beginning of cpuinfo is enough");
+}
+
+#[test]
+fn an_empty_tree_is_an_empty_machine() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let inventory = scan(&Root::at(root.path()), &Options::default());
+    assert!(inventory.disks.is_empty() && inventory.nics.is_empty() && inventory.cpu.threads == 0);
+    assert!(warned(&inventory, "proc/meminfo", "missing") && warned(&inventory, "proc/cpuinfo", "missing"));
+}
+
+#[test]
+fn a_recording_that_is_none_is_refused() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    write(root.path(), "sysfs.txt", "sys/block/sda is a disk\n");
+    let err = Root::open(root.path()).expect_err("refused");
+    assert!(err.to_string().contains("billet-agent record"), "{err}");
+}
+
+#[test]
+fn the_machine_this_runs_on_is_read() {
+    let inventory = scan(&Root::live(), &Options::default());
+    assert!(inventory.cpu.threads > 0 && inventory.memory.total.is_some(), "{inventory:?}");
+    assert_eq!(inventory.cpu.architecture.as_deref(), Some(std::env::consts::ARCH));
+}
