@@ -27,4 +27,4 @@ pub use format::{Compression, Declared, Format, FormatError, ParseFormatError};
 pub use install::{Options, install};
 pub use report::{Progress, Report, Stage};
 pub use source::{FileSource, MemorySource, ReadAt, Source};
-pub use stage::{Staged, Verify, WriteError, stage};
+pub use stage::{Staged, Verify, WriteError, measure, stage};

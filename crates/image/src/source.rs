@@ -23,6 +23,16 @@ pub trait Source: Read + Send {
     }
 }
 
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn length(&self) -> Option<Bytes> {
+        (**self).length()
+    }
+
+    fn random(&mut self) -> Option<&mut dyn ReadAt> {
+        (**self).random()
+    }
+}
+
 /// Access to a source out of order.
 pub trait ReadAt {
     /// Fill `into` from `at`.

@@ -15,7 +15,7 @@ use disk::Target;
 use model::{Algorithm, Bytes, Digest};
 
 use crate::{
-    Compression, DecodeError, Format, Options, Progress, Source, Stage,
+    Compression, Declared, DecodeError, Format, Options, Progress, Source, Stage,
     commit::{CommitError, Verified},
     decode::{self, Decoded},
     readback::Records,
@@ -234,6 +234,43 @@ fn pipeline<T: Target>(
     let read = read.map_err(|err| WriteError::Source { at, err })?;
     sent.map_err(WriteError::Image)?;
     Ok((read, hashed.map_err(broken("the hasher panicked"))?))
+}
+
+/// How long the disk in `source` is. Read to its end when nothing else tells,
+/// so a stream must be opened again afterwards.
+///
+/// # Errors
+/// [`WriteError::Image`] and [`WriteError::Source`], as when it is written.
+pub fn measure(mut source: impl Source, declared: Declared) -> Result<Bytes, WriteError> {
+    let known = decode::survey(&mut source, declared).map_err(WriteError::Image)?;
+    if let Some(size) = known.size() {
+        return Ok(size);
+    }
+    let (to_decoder, decoder) = sync_channel(tap::IN_FLIGHT);
+    let (to_hasher, hasher) = sync_channel(tap::IN_FLIGHT);
+    let (to_writer, decoded) = sync_channel(tap::IN_FLIGHT);
+    let count = AtomicU64::new(0);
+    let (read, sent, size) = thread::scope(|scope| {
+        let (source, count) = (&mut source, &count);
+        let reading = scope.spawn(move || tap::read(source, &to_hasher, &to_decoder, count));
+        let hashing = scope.spawn(move || tap::hash(&hasher, &[]));
+        let decoding = scope.spawn(move || decode::decode(tap::Stream::new(decoder), known, &to_writer));
+        let size = decoded.into_iter().find_map(|decoded| match decoded {
+            Decoded::Begin { size, .. } => size,
+            Decoded::End { size } => Some(size),
+            Decoded::Extent(_) => None,
+        });
+        drop(hashing.join());
+        (reading.join(), decoding.join(), size)
+    });
+    let broken = |_| WriteError::Broken { what: "measuring panicked" };
+    let at = count.load(Ordering::Relaxed);
+    match (size, read.map_err(broken)?, sent.map_err(broken)?) {
+        (Some(size), _, _) => Ok(size),
+        (None, Err(err), _) => Err(WriteError::Source { at, err }),
+        (None, Ok(_), Err(err)) => Err(WriteError::Image(err)),
+        (None, Ok(_), Ok(())) => Err(WriteError::Broken { what: "the decoder ended early" }),
+    }
 }
 
 /// The writer's end of the pipeline.

@@ -69,19 +69,39 @@ pub(crate) struct Known {
     declared: Declared,
     length: Option<Bytes>,
     map: Option<Map>,
+    size: Option<Bytes>,
+}
+
+impl Known {
+    /// How long the disk is, when that is known.
+    pub(crate) fn size(&self) -> Option<Bytes> {
+        self.size
+    }
 }
 
 /// Look at `source` out of order, where it allows that: what it is, and the
 /// tables of a qcow2.
 pub(crate) fn survey(source: &mut impl Source, declared: Declared) -> Result<Known, DecodeError> {
     let length = source.length();
-    let mut known = Known { declared, length, map: None };
+    let mut known = Known { declared, length, map: None, size: None };
     let (Some(length), Some(random)) = (length, source.random()) else { return Ok(known) };
     let mut start = vec![0; usize::try_from(length.0).unwrap_or(usize::MAX).min(format::SNIFFED)];
-    random.read_exact_at(Bytes(0), &mut start).map_err(DecodeError::Tables)?;
+    match random.read_exact_at(Bytes(0), &mut start) {
+        Ok(()) => {}
+        // It said it could; as a stream it may still be fine.
+        Err(err) if err.kind() == io::ErrorKind::Unsupported => return Ok(known),
+        Err(err) => return Err(DecodeError::Tables(err)),
+    }
     let compression = format::compression(&start, declared)?;
-    if compression == Compression::None && format::format(&start, declared, compression)? == Format::Qcow2 {
-        known.map = Map::survey(random, length)?;
+    if compression != Compression::None {
+        return Ok(known);
+    }
+    match format::format(&start, declared, compression)? {
+        Format::Raw => known.size = Some(length),
+        Format::Qcow2 => {
+            known.map = Map::survey(random, length)?;
+            known.size = known.map.as_ref().map(Map::size);
+        }
     }
     Ok(known)
 }

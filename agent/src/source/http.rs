@@ -1,0 +1,225 @@
+//! An image over HTTP(S) as plain bytes: one thread fetches, a bounded channel
+//! carries, whoever decodes reads.
+
+use std::{
+    io::{self, Read},
+    path::PathBuf,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use image::{ReadAt, Source};
+use model::{Bytes, Secret};
+use reqwest::{Client, redirect};
+
+use super::fetch::{self, Fetcher, Opened};
+use crate::config::Trust;
+
+/// Pieces between the network and the decoder. The network brings some 16 KiB
+/// to 400 KiB at a time, so this is a few MiB at most.
+const IN_FLIGHT: usize = 16;
+/// The most redirects followed.
+const REDIRECTS: usize = 5;
+
+/// What to fetch, and how patiently.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Equal mirrors of one image; at least one.
+    pub(crate) urls: Vec<String>,
+    /// Whose certificates are believed.
+    pub(crate) trust: Trust,
+    /// The whole value of an `Authorization` header.
+    pub(crate) authorization: Option<Secret>,
+    /// Proxy for `http` and for `https` URLs.
+    pub(crate) proxies: (Option<String>, Option<String>),
+    /// How patiently.
+    pub(crate) pace: Pace,
+}
+
+/// Limits of every wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// For a connection, TLS included.
+    pub(crate) connect: Duration,
+    /// For the head of an answer, and between two pieces of its body.
+    pub(crate) stall: Duration,
+    /// Failures in a row without a byte of progress.
+    pub(crate) retries: u32,
+    /// Before the first retry; doubles up to ten seconds.
+    pub(crate) delay: Duration,
+}
+
+impl Default for Pace {
+    /// Ironic's: 60 seconds, nine retries; with a shorter first delay.
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { connect: minute, stall: minute, retries: 9, delay: Duration::from_millis(500) }
+    }
+}
+
+impl Request {
+    /// `urls` with nothing special.
+    pub(crate) fn new(urls: Vec<String>, trust: Trust) -> Self {
+        Self { urls, trust, authorization: None, proxies: (None, None), pace: Pace::default() }
+    }
+}
+
+/// Why an image cannot be fetched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenImageError {
+    /// The CA bundle cannot be read.
+    #[error("cannot read the certificates in {}", path.display())]
+    Bundle {
+        /// The bundle.
+        path: PathBuf,
+        /// What the kernel says.
+        #[source]
+        err: io::Error,
+    },
+    /// The HTTP library refuses.
+    #[error("cannot make an HTTP client; check the CA file and the proxies")]
+    Client(#[source] reqwest::Error),
+    /// The thread could not start.
+    #[error("cannot start fetching")]
+    Start(#[source] io::Error),
+    /// No mirror gives it.
+    #[error("cannot fetch the image")]
+    Fetch(#[source] fetch::FetchError),
+}
+
+/// What the reading side asks of the fetching thread.
+pub(super) enum Command {
+    /// A part out of order; the answer goes there.
+    Range { at: u64, length: u64, answer: SyncSender<io::Result<Vec<u8>>> },
+    /// Everything, from the start.
+    Stream,
+}
+
+/// An image that is being fetched.
+pub(crate) struct HttpSource {
+    opened: Opened,
+    commands: SyncSender<Command>,
+    pieces: Receiver<io::Result<reqwest_bytes::Bytes>>,
+    piece: reqwest_bytes::Bytes,
+    started: bool,
+}
+
+/// The bytes of an answer's body, under the name its crate has elsewhere.
+pub(super) mod reqwest_bytes {
+    pub(crate) use axum::body::Bytes;
+}
+
+impl HttpSource {
+    /// Ask the mirrors in turn until one answers; retries are in the request's pace.
+    ///
+    /// # Errors
+    /// [`OpenImageError`] when none gives the image.
+    pub(crate) fn open(request: Request) -> Result<Self, OpenImageError> {
+        let client = client(&request)?;
+        let (to_reader, pieces) = sync_channel(IN_FLIGHT);
+        let (commands, to_fetcher) = sync_channel(1);
+        let (to_opener, opened) = sync_channel(1);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(OpenImageError::Start)?;
+        let fetch = move || {
+            runtime.block_on(
+                async move {
+                    let mut fetcher = Fetcher::new(client, request);
+                    match fetcher.open().await {
+                        Err(err) => drop(to_opener.send(Err(err))),
+                        Ok((opened, answer)) => {
+                            to_opener.send(Ok(opened)).ok();
+                            fetcher.serve(answer, &to_fetcher, &to_reader).await;
+                        }
+                    }
+                }
+                .boxed_local(),
+            );
+        };
+        thread::Builder::new().name("fetch".to_owned()).spawn(fetch).map_err(OpenImageError::Start)?;
+        let gone = || OpenImageError::Start(io::Error::from(io::ErrorKind::BrokenPipe));
+        let opened = opened.recv().map_err(|_| gone())?.map_err(OpenImageError::Fetch)?;
+        Ok(Self { opened, commands, pieces, piece: reqwest_bytes::Bytes::new(), started: false })
+    }
+}
+
+fn client(request: &Request) -> Result<Client, OpenImageError> {
+    let mut builder = Client::builder()
+        .no_proxy()
+        .connect_timeout(request.pace.connect)
+        .redirect(redirect::Policy::limited(REDIRECTS));
+    let (http, https) = &request.proxies;
+    if let Some(url) = http {
+        builder = builder.proxy(reqwest::Proxy::http(url).map_err(OpenImageError::Client)?);
+    }
+    if let Some(url) = https {
+        builder = builder.proxy(reqwest::Proxy::https(url).map_err(OpenImageError::Client)?);
+    }
+    let certificates = match &request.trust {
+        Trust::Anybody => Vec::new(),
+        Trust::Bundle(path) => certificates(path)?,
+    };
+    let believes_all = request.trust == Trust::Anybody;
+    let builder = builder.tls_certs_only(certificates).tls_danger_accept_invalid_certs(believes_all);
+    builder.build().map_err(OpenImageError::Client)
+}
+
+/// Nothing, when there is no file: then nobody is believed.
+fn certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, OpenImageError> {
+    match std::fs::read(path) {
+        Ok(pem) => reqwest::Certificate::from_pem_bundle(&pem).map_err(OpenImageError::Client),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(err) => Err(OpenImageError::Bundle { path: path.to_owned(), err }),
+    }
+}
+
+impl Read for HttpSource {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.started {
+            self.started = true;
+            self.commands.send(Command::Stream).map_err(|_| gone())?;
+        }
+        if self.piece.is_empty() {
+            self.piece = self.pieces.recv().map_err(|_| gone())??;
+        }
+        let count = self.piece.len().min(into.len());
+        into[..count].copy_from_slice(&self.piece.split_to(count));
+        Ok(count)
+    }
+}
+
+/// The thread always sends an end or an error, unless it panicked.
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the fetching thread ended")
+}
+
+impl Source for HttpSource {
+    fn length(&self) -> Option<Bytes> {
+        self.opened.length.map(Bytes)
+    }
+
+    fn random(&mut self) -> Option<&mut dyn ReadAt> {
+        if self.opened.ranges && !self.started { Some(self) } else { None }
+    }
+}
+
+impl ReadAt for HttpSource {
+    fn read_exact_at(&mut self, at: Bytes, into: &mut [u8]) -> io::Result<()> {
+        if into.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = sync_channel(1);
+        let command = Command::Range { at: at.0, length: into.len() as u64, answer };
+        self.commands.send(command).map_err(|_| gone())?;
+        into.copy_from_slice(&answered.recv().map_err(|_| gone())??);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,7 @@
+//! Where images come from: HTTP(S) with mirrors, retries and resumption.
+
+mod fetch;
+mod http;
+mod ranges;
+
+pub(crate) use http::{HttpSource, OpenImageError, Request};
