@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_builder::{
     compress::Compression,
+    debian,
     formats::{self, Format, Image},
     os,
     ramdisk::{self, KernelSource},
@@ -31,6 +32,14 @@ enum Job {
     Ramdisk(RamdiskArgs),
     /// Build the small test system: a whole disk that says on the console what a test wants to know.
     Os(OsArgs),
+    /// Build a real Debian that applies a config drive. Needs root.
+    Debian(DebianArgs),
+}
+
+#[derive(Args)]
+struct DebianArgs {
+    #[command(flatten)]
+    image: ImageArgs,
 }
 
 #[derive(Args)]
@@ -51,11 +60,11 @@ struct OsArgs {
 /// What all whole-disk images have in common.
 #[derive(Args)]
 struct ImageArgs {
-    /// The raw image; other formats go beside it with their suffixes, and the report with .json.
+    /// A folder; or FILE.raw, and other formats go beside it with their suffixes. The report is FILE.json.
     #[arg(long)]
     out: PathBuf,
-    /// Formats to leave. May be repeated.
-    #[arg(long, value_enum, default_value = "raw")]
+    /// Formats to leave; may be repeated. By default raw, or raw.zst and qcow2 for a Debian.
+    #[arg(long, value_enum)]
     format: Vec<Format>,
     /// The folder for downloaded packages and packed drivers.
     #[arg(long, env = "BILLET_CACHE", default_value = "target/cache")]
@@ -63,6 +72,24 @@ struct ImageArgs {
     /// Print the report as JSON and not as a table.
     #[arg(long)]
     json: bool,
+}
+
+impl ImageArgs {
+    /// Where the raw image goes, in a folder that exists. `name` names it if only a folder was given.
+    fn raw(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let raw = if self.out.is_dir() || self.out.extension().is_none() {
+            self.out.join(name).with_extension("raw")
+        } else {
+            Format::Raw.beside(&self.out)
+        };
+        let folder = raw.parent().unwrap_or(Path::new(""));
+        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        Ok(raw)
+    }
+
+    fn formats(&self, default: &[Format]) -> Vec<Format> {
+        if self.format.is_empty() { default.to_vec() } else { self.format.clone() }
+    }
 }
 
 /// The report on a whole-disk image: FILE.json.
@@ -138,13 +165,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.job {
         Job::Ramdisk(args) => build_ramdisk(args),
         Job::Os(args) => build_os(args),
+        Job::Debian(args) => build_debian(&args.image),
     }
 }
 
 fn build_os(args: OsArgs) -> anyhow::Result<()> {
     let beside = || Ok::<_, std::io::Error>(env::current_exe()?.with_file_name("billet-os-init"));
     let init = args.init.map_or_else(beside, Ok)?;
-    let raw = Format::Raw.beside(&args.image.out);
+    let raw = args.image.raw("billet-os")?;
     let built = os::build(&os::Request {
         init,
         kernel_package: args.kernel_package,
@@ -152,12 +180,20 @@ fn build_os(args: OsArgs) -> anyhow::Result<()> {
         out: raw.clone(),
         cache: args.image.cache.clone(),
     })?;
-    finish(&args.image, &raw, built)
+    let images = formats::convert(&raw, &args.image.formats(&[Format::Raw]))?;
+    finish(&args.image, &raw, images, built)
 }
 
-/// Convert `raw`, write the report and show it.
-fn finish(args: &ImageArgs, raw: &Path, built: impl Serialize) -> anyhow::Result<()> {
-    let report = ImageReport { images: formats::convert(raw, &args.format)?, built };
+fn build_debian(args: &ImageArgs) -> anyhow::Result<()> {
+    let raw = args.raw("debian")?;
+    let (cached, built) = debian::build(&args.cache)?;
+    let images = formats::copies(&cached, &raw, &args.formats(&[Format::RawZst, Format::Qcow2]))?;
+    finish(args, &raw, images, built)
+}
+
+/// Write the report beside `raw` and show it.
+fn finish(args: &ImageArgs, raw: &Path, images: Vec<Image>, built: impl Serialize) -> anyhow::Result<()> {
+    let report = ImageReport { images, built };
     let json = serde_json::to_string_pretty(&report)? + "\n";
     let path = raw.with_extension("json");
     fs::write(&path, &json).with_context(|| format!("{} was not written", path.display()))?;

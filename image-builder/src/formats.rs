@@ -109,6 +109,38 @@ pub fn convert(raw: &Path, formats: &[Format]) -> Result<Vec<Image>, FormatError
     Ok(images)
 }
 
+/// Put the cached image `cached` into each of `formats` beside `raw`. Conversions are
+/// kept beside `cached`, each with its digest, so they are made once.
+///
+/// # Errors
+/// When a converter or the disk fails.
+pub fn copies(cached: &Path, raw: &Path, formats: &[Format]) -> Result<Vec<Image>, FormatError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |err| FormatError::File { path, err }
+    };
+    let virtual_bytes = fs::metadata(cached).map_err(failed(cached))?.len();
+    let mut images = Vec::new();
+    for format in formats {
+        let (kept, path) = (format.beside(cached), format.beside(raw));
+        if !kept.is_file() {
+            let unfinished = kept.with_extension("unfinished");
+            write(cached, *format, &unfinished)?;
+            fs::rename(&unfinished, &kept).map_err(failed(&kept))?;
+        }
+        let mut copy = program::command("cp");
+        program::output(copy.args(["--reflink=auto", "--sparse=always"]).arg(&kept).arg(&path))?;
+        images.push(Image {
+            format: format.suffix(),
+            bytes: fs::metadata(&path).map_err(failed(&path))?.len(),
+            virtual_bytes,
+            sha256: digest::of_file(&path).map_err(failed(&path))?,
+            path,
+        });
+    }
+    Ok(images)
+}
+
 fn write(raw: &Path, format: Format, path: &Path) -> Result<(), FormatError> {
     let mut converter = match format {
         Format::Raw => return Ok(()),

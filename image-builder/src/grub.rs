@@ -60,7 +60,8 @@ pub enum GrubError {
 /// # Errors
 /// When grub-mkimage fails.
 pub fn efi_program(config: &str, work: &Path) -> Result<PathBuf, GrubError> {
-    make("x86_64-efi", &["fat"], config, work)
+    // Without a video driver the kernel's start complains that it has no mode to set.
+    make("x86_64-efi", &["fat", "efi_gop"], config, work)
 }
 
 /// Make `disk` (a raw image with a GPT) boot on BIOS: code in its MBR, and the core

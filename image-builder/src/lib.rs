@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod compress;
+pub mod debian;
 pub mod digest;
 pub mod drivers;
 pub mod formats;
