@@ -6,10 +6,13 @@
 //!                                                                        └── Event ◀──┘
 //! ```
 
+pub mod api;
 pub mod clock;
+pub mod config_drive;
+pub mod metrics;
 pub mod node;
 pub mod record;
-pub mod store;
-pub mod metrics;
 pub mod runner;
+pub mod server;
+pub mod store;
 pub mod view;

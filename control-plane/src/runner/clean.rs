@@ -132,8 +132,7 @@ fn judged(node: &Node, step: &str, device: &str, document: &Value, certificate: 
     let text = |pointer: &str| shown.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let reason = match body {
         Err(reason) => Some(reason),
-        Ok(body) => (body.get("result").and_then(Value::as_str) != Some("clean"))
-            .then(|| format!("the evidence says {}, not clean", body.get("result").unwrap_or(&Value::Null))),
+        Ok(body) => objection(&body, node, step),
     };
     let method = shown.get("attempts").and_then(Value::as_array).and_then(|attempts| attempts.last());
     Erasure {
@@ -149,6 +148,23 @@ fn judged(node: &Node, step: &str, device: &str, document: &Value, certificate: 
         received_at: Time::now().to_string(),
         document: document.clone(),
     }
+}
+
+/// What a genuine body does not prove.
+fn objection(body: &Value, node: &Node, step: &str) -> Option<String> {
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+    if text("/result") != Some("clean") {
+        let said = text("/result").unwrap_or("nothing");
+        let reason = text("/reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
+        return Some(format!("the evidence says {said}, not clean{reason}"));
+    }
+    if text("/node").is_some_and(|other| other != node.uuid.to_string()) {
+        return Some("the evidence is about another node".to_owned());
+    }
+    if step == "erase_devices" && text("/policy/mode") == Some("metadata") {
+        return Some("the evidence is about partition tables only".to_owned());
+    }
+    None
 }
 
 fn verified_body(document: &Value, certificate: &str) -> Result<Value, String> {
@@ -252,12 +268,12 @@ mod tests {
             (&two, std::slice::from_ref(&a), Some("/dev/sdb (serial B)")),
             (&two, &[a.clone(), erasure("/dev/sdb", Some("A"), true)], Some("serial B")),
             (&two, &[a.clone(), erasure("/dev/sdb", None, true)], Some("serial B")),
-            (&two, &[a, erasure("/dev/sdb", Some("B"), false)], Some("forged")),
+            (&two, &[a.clone(), erasure("/dev/sdb", Some("B"), false)], Some("forged")),
             (&plain, &[erasure("/dev/vda", None, true)], None),
             (&plain, &[erasure("/dev/vdb", None, true)], Some("/dev/vda")),
             (&plain, &[], Some("/dev/vda")),
             (&json!({"disks": []}), &[], Some("no disks")),
-            (&Value::Null, &[b], Some("no disks")),
+            (&Value::Null, &[b.clone()], Some("no disks")),
         ];
         for (inventory, erasures, refusal) in cases {
             let verdict = missing_proof(inventory, erasures, "erase_devices");

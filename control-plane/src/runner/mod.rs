@@ -39,6 +39,8 @@ use crate::{
     store::{ChangeError, Store, StoreError},
 };
 
+pub(crate) use deploy::image_info;
+pub(crate) use transition::chain;
 pub use settings::{CleanPolicy, Settings};
 
 /// Events that wait for one node's task. A sender waits when it is full:
@@ -172,12 +174,19 @@ impl Conductor {
         lock(&self.inner.progress).remove(&node);
     }
 
-    /// Read the power state from the BMC and keep it.
+    /// Ask a node's BMC for `action`, and watch in the background what comes of it.
     ///
     /// # Errors
-    /// The chain of what the BMC said.
-    pub async fn set_power(&self, node: Uuid, action: bmc::PowerAction) -> Result<(), String> {
-        power::on_request(&self.inner, node, action).await.map_err(|error| transition::chain(&error))
+    /// What the BMC or the driver settings object, as one sentence.
+    pub async fn request_power(&self, node: Uuid, action: bmc::PowerAction) -> Result<(), String> {
+        let wanted = power::request(&self.inner, node, action).await.map_err(|error| chain(&error))?;
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move {
+            if let Err(error) = power::confirm(&inner, node, wanted).await {
+                tracing::warn!(%node, error = chain(&error), "power");
+            }
+        });
+        Ok(())
     }
 
     /// The parameters it runs with.
@@ -255,7 +264,7 @@ async fn settle(inner: &Arc<Inner>, node: Uuid, outcome: Outcome, work: &mut Opt
         Ok(Verdict::Go(state, effects)) => restart(inner, node, state, effects, work).await,
         Ok(Verdict::Stay) => {}
         Err(HandleError::Store(error)) => {
-            tracing::error!(%node, error = transition::chain(&error), "could not store what happened; trying again");
+            tracing::error!(%node, error = chain(&error), "could not store what happened; trying again");
             *work = Some(tokio::spawn(async move {
                 tokio::time::sleep(STORE_RETRY).await;
                 outcome

@@ -6,7 +6,7 @@ use bmc::{Bmc, BootDevice, BootMode, Persistence, PowerAction, PowerState};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Inner, lock, perform::EffectError};
+use super::{Inner, chain, lock, perform::EffectError};
 use crate::record::{Agent, Node};
 
 /// Pause between two looks at the power state.
@@ -135,23 +135,28 @@ pub(super) async fn is_uefi(inner: &Inner, node: &Node) -> Result<bool, EffectEr
     Ok(mode == Some(BootMode::Uefi))
 }
 
-/// What `PUT …/states/power` asked for, done and confirmed in the background.
-pub(super) async fn on_request(inner: &Inner, uuid: Uuid, action: PowerAction) -> Result<(), EffectError> {
+/// What `PUT …/states/power` asks for: accepted by the BMC when this returns.
+pub(super) async fn request(inner: &Inner, uuid: Uuid, action: PowerAction) -> Result<PowerState, EffectError> {
     let node = inner.node(uuid).await?;
     let wanted = match action {
         PowerAction::On | PowerAction::ForceRestart => PowerState::On,
         PowerAction::ForceOff | PowerAction::GracefulShutdown => PowerState::Off,
     };
+    bmc_of(&node)?.set_power(action).await.map_err(bmc_failed(&node))?;
     inner.change(uuid, |node| node.known.target_power_state = Some(words(wanted).to_owned())).await?;
-    let done = async {
-        bmc_of(&node)?.set_power(action).await.map_err(bmc_failed(&node))?;
-        if wait(inner, &node, wanted, inner.settings.power_timeout).await? {
-            return Ok(());
-        }
-        Err(EffectError::PowerStuck { node: node.title(), wanted: words(wanted), after: inner.settings.power_timeout })
-    }
-    .await;
-    let error = done.as_ref().err().map(|error: &EffectError| super::transition::chain(error));
+    Ok(wanted)
+}
+
+/// Wait until the BMC says so; if it never does, the node's `last_error` says that.
+pub(super) async fn confirm(inner: &Inner, uuid: Uuid, wanted: PowerState) -> Result<(), EffectError> {
+    let node = inner.node(uuid).await?;
+    let limit = inner.settings.power_timeout;
+    let reached = wait(inner, &node, wanted, limit).await;
+    let error = match &reached {
+        Ok(true) => None,
+        Ok(false) => Some(chain(&EffectError::PowerStuck { node: node.title(), wanted: words(wanted), after: limit })),
+        Err(error) => Some(chain(error)),
+    };
     inner
         .change(uuid, |node| {
             node.known.target_power_state = None;
@@ -159,6 +164,5 @@ pub(super) async fn on_request(inner: &Inner, uuid: Uuid, action: PowerAction) -
                 node.known.last_error.clone_from(&error);
             }
         })
-        .await?;
-    done
+        .await
 }
