@@ -71,7 +71,7 @@ pub struct Proof {
     pub kind: ProofKind,
     /// What the sample was drawn with.
     pub seed: Seed,
-    /// Pieces read.
+    /// Blocks read, of 4 KiB or the disk's own size if that is larger.
     pub blocks: u64,
     /// Bytes read.
     pub bytes: Bytes,
@@ -169,8 +169,8 @@ impl Search<'_> {
         let full = self.verify == Verify::Full || units <= STRATA * PER_STRATUM;
         let (kind, blocks, bytes) = if full {
             let total = self.zones.bytes();
-            let (blocks, bytes) = self.read_all(drive, self.zones.steps(READ_STEP), total, progress)?;
-            (ProofKind::Full, blocks, bytes)
+            let (_, bytes) = self.read_all(drive, self.zones.steps(READ_STEP), total, progress)?;
+            (ProofKind::Full, units, bytes)
         } else {
             let pieces = self.sample(units);
             let total = Bytes(pieces.iter().map(|piece| piece.length).sum());
