@@ -16,7 +16,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("image", &["model", "disk"]),
     ("erase", &["model", "disk", "sys"]),
     ("bmc", &["model"]),
-    ("agent", &["model", "wire", "sys", "evidence", "disk", "efi", "init", "network", "inventory", "image", "erase"]),
+    (
+        "agent",
+        &[
+            "model",
+            "wire",
+            "sys",
+            "evidence",
+            "disk",
+            "efi",
+            "init",
+            "network",
+            "inventory",
+            "image",
+            "erase",
+        ],
+    ),
     ("control-plane", &["model", "wire", "evidence", "bmc"]),
     ("image-builder", &["model", "init"]),
     ("hardware-fixtures", &[]),
@@ -52,10 +67,8 @@ fn crates_use_only_what_lies_below_them() {
     let ours: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
     for package in &packages {
         let name = package["name"].as_str().expect("named");
-        let (_, allowed) = MAY_USE
-            .iter()
-            .find(|(known, _)| *known == name)
-            .unwrap_or_else(|| panic!("{name} has no layer"));
+        let (_, allowed) =
+            MAY_USE.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name} has no layer"));
         for used in uses(package) {
             assert!(!ours.contains(used) || allowed.contains(&used), "{name} may not use {used}");
         }

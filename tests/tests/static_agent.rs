@@ -41,7 +41,8 @@ fn the_agent_needs_no_interpreter_and_no_library() {
     for (kind, offset, length) in segments(&elf) {
         assert_ne!(kind, PT_INTERP, "the agent asks for a dynamic loader");
         if kind == PT_DYNAMIC {
-            let needed = elf[offset..offset + length].chunks_exact(16).any(|entry| u64_at(entry, 0) == DT_NEEDED);
+            let needed =
+                elf[offset..offset + length].chunks_exact(16).any(|entry| u64_at(entry, 0) == DT_NEEDED);
             assert!(!needed, "the agent needs a shared library");
         }
     }
