@@ -1,6 +1,6 @@
 //! Honest drives, broken drives and drives that lie.
 
-use std::io;
+use std::{io, ops::Range};
 
 use disk::{FakeDisk, Target};
 use model::BlockSize;
@@ -25,6 +25,8 @@ enum Firmware {
     Lazy,
     /// Does SES 1, lies about SES 2 (QEMU with FNA 0 the other way round).
     LiesAboutKeys,
+    /// Erases only what was written since it was opened: our canaries.
+    Cunning,
     /// Says no.
     Fails,
 }
@@ -34,6 +36,20 @@ struct FakeNvme {
     firmware: Firmware,
     /// Reads touching this byte fail.
     unreadable: Option<u64>,
+    /// Nothing changes these bytes, whatever is said.
+    keeps: Range<usize>,
+    /// Where we wrote.
+    written: Vec<Range<usize>>,
+}
+
+impl FakeNvme {
+    /// Change the medium, but for what it keeps.
+    fn change<T>(&mut self, change: impl FnOnce(&mut FakeDisk) -> T) -> T {
+        let kept = self.disk.bytes[self.keeps.clone()].to_vec();
+        let outcome = change(&mut self.disk);
+        self.disk.bytes[self.keeps.clone()].copy_from_slice(&kept);
+        outcome
+    }
 }
 
 impl Target for FakeNvme {
@@ -44,10 +60,12 @@ impl Target for FakeNvme {
         self.disk.block()
     }
     fn write_at(&mut self, offset: Bytes, data: &[u8]) -> io::Result<()> {
-        self.disk.write_at(offset, data)
+        let start = usize::try_from(offset.0).expect("fits");
+        self.written.push(start..start + data.len());
+        self.change(|disk| disk.write_at(offset, data))
     }
     fn zero_at(&mut self, offset: Bytes, length: Bytes) -> io::Result<()> {
-        self.disk.zero_at(offset, length)
+        self.change(|disk| disk.zero_at(offset, length))
     }
     fn read_at(&mut self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
         let range = offset.0..offset.0 + into.len() as u64;
@@ -70,7 +88,14 @@ impl Drive for FakeNvme {
             }
             (Firmware::Lies, _) | (Firmware::LiesAboutKeys, SecureErase::Cryptographic) => {}
             (Firmware::Lazy, _) => self.disk.bytes[..end - MIB_LENGTH].fill(0),
-            (Firmware::Honest | Firmware::LiesAboutKeys, SecureErase::UserData) => self.disk.bytes.fill(0xff),
+            (Firmware::Honest | Firmware::LiesAboutKeys, SecureErase::UserData) => {
+                self.change(|disk| disk.bytes.fill(0xff));
+            }
+            (Firmware::Cunning, _) => {
+                for range in std::mem::take(&mut self.written) {
+                    self.disk.bytes[range].fill(0);
+                }
+            }
             (Firmware::Honest, SecureErase::Cryptographic) => Seed(99).draw().fill(&mut self.disk.bytes),
         }
         Ok(())
@@ -88,14 +113,14 @@ fn used(size: u64) -> FakeDisk {
 }
 
 fn nvme(firmware: Firmware) -> FakeNvme {
-    FakeNvme { disk: used(64 * MIB), firmware, unreadable: None }
+    FakeNvme { disk: used(64 * MIB), firmware, unreadable: None, keeps: 0..0, written: Vec::new() }
 }
 
 fn run_with(
     drive: &mut impl Drive,
     abilities: Abilities,
     policy: Policy,
-    partitions: Vec<std::ops::Range<u64>>,
+    partitions: Vec<Range<u64>>,
 ) -> Result<Erased, EraseError> {
     let mut subject = subject("nvme0n1");
     subject.disk.size = drive.size();
@@ -232,13 +257,45 @@ fn with_leave_the_host_erases_what_a_lying_drive_did_not_and_every_attempt_is_on
 }
 
 #[test]
-fn a_drive_that_leaves_one_part_is_caught_without_a_canary_there() {
-    // A FakeDisk that keeps its old bytes here whatever is written; 1.6 % of the disk.
+fn one_block_that_stays_is_found_by_reading_everything_whatever_the_method() {
+    let place = 40 * MIB_LENGTH + 8192;
+    for (abilities, method) in [(Abilities::default(), "zero-out"), (format(false), "nvme.format.user-data")]
+    {
+        let mut drive = nvme(Firmware::Honest);
+        drive.keeps = place..place + 512;
+        let outcome = run(&mut drive, abilities, Policy { verify: Verify::Full, ..Policy::FULL });
+        let told = told(&outcome.expect_err("kept"));
+        let want = format!("{method}: the erase is not proven: there is still data at 40.0 MiB");
+        assert!(told.starts_with(&want), "{told}");
+    }
+}
+
+#[test]
+fn a_leftover_of_one_percent_is_found_by_the_sample() {
+    let mut drive = nvme(Firmware::Honest);
+    drive.keeps = 20 * MIB_LENGTH + 4096..20 * MIB_LENGTH + 4096 + 650_000 / 4096 * 4096;
+    let told = told(&run(&mut drive, format(false), Policy::FULL).expect_err("kept"));
+    assert!(told.starts_with("nvme.format.user-data: "), "{told}");
+}
+
+#[test]
+fn a_drive_that_forgets_only_the_canaries_is_caught_by_what_is_remembered() {
+    let mut drive = nvme(Firmware::Cunning);
+    let told = told(&run(&mut drive, format(true), Policy::FULL).expect_err("cunning"));
+    assert!(
+        told.starts_with("nvme.format.crypto: the erase is not proven: there is still data at"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_disk_that_does_not_keep_what_is_written_proves_nothing() {
     let mut disk = used(64 * MIB);
-    disk.lying = 40 * MIB + 8192..40 * MIB + 8193;
-    let error = run(&mut disk, Abilities::default(), Policy { verify: Verify::Full, ..Policy::FULL });
-    let told = told(&error.expect_err("lies"));
-    assert!(told.contains("zero-out: ") && told.contains("| overwrite: "), "{told}");
+    disk.lying = 0..512;
+    let told = told(&run(&mut disk, Abilities::default(), Policy::FULL).expect_err("lies"));
+    let want =
+        "zero-out: the disk could not be prepared for proof: the drive does not keep what is written at 0 B";
+    assert!(told.starts_with(want), "{told}");
 }
 
 #[test]
