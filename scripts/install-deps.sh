@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs the Debian packages that are missing. Prints what it installs; says nothing and
+# touches nothing when all is there. One list per need: add yours.
+set -eu
+
+# billet-image: boot loaders, file systems, a Debian, image formats.
+packages="grub-pc-bin grub-efi-amd64-bin grub-common dosfstools mtools e2fsprogs mmdebstrap qemu-utils xz-utils zstd"
+# billet-lab and the boots in the tests: virtual servers and their network.
+packages="$packages qemu-system-x86 ovmf ipxe dnsmasq-base iproute2 util-linux"
+# Tests that check our work with other people's tools.
+packages="$packages gdisk cpio kmod openssl"
+# C code inside some crates.
+packages="$packages gcc libc6-dev"
+
+missing=
+for package in $packages; do
+	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$status" = installed ] || missing="$missing $package"
+done
+# billet-image asks apt for packages without installing them: apt must have its lists.
+lists=yes
+apt-cache show --no-all-versions linux-image-amd64 >/dev/null 2>&1 || lists=no
+[ -n "$missing" ] || [ "$lists" = no ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "install-deps: run as root: apt-get update && apt-get install --no-install-recommends$missing" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "install-deps: fetching apt's lists"
+apt-get -qq update
+if [ -n "$missing" ]; then
+	echo "install-deps: installing$missing"
+	# shellcheck disable=SC2086 # a list of words
+	apt-get -qq install -y --no-install-recommends $missing >/dev/null
+fi
