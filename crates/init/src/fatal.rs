@@ -33,7 +33,10 @@ pub fn chain(err: &dyn Error) -> String {
 /// From now on a panic in any thread ends as [`fatal`] does: the death of PID 1
 /// would take the message with it.
 pub fn install_panic_hook(delay: Duration) {
-    panic::set_hook(Box::new(move |panic| fatal(&format!("billet-agent has a bug: {panic}"), delay)));
+    panic::set_hook(Box::new(move |panic| {
+        let text = panic.to_string().replace('\n', " ");
+        fatal(&format!("billet-agent has a bug: {text}"), delay)
+    }));
 }
 
 #[cfg(test)]

@@ -77,11 +77,16 @@ impl Board {
         });
     }
 
-    /// A NIC has a (new) lease; name servers follow from it.
+    /// A NIC has a (new) lease; name servers follow from it. They are in place before
+    /// anybody who waits for the lease wakes up.
     pub(crate) fn leased(&self, index: u32, lease: Lease) {
-        self.change(|state| _ = state.leases.insert(index, lease));
         let path = &self.0.options.resolv_conf;
-        if let Err(err) = resolv::write(path, &self.leases()) {
+        let mut written = Ok(());
+        self.change(|state| {
+            state.leases.insert(index, lease);
+            written = resolv::write(path, &self.in_order(state));
+        });
+        if let Err(err) = written {
             self.say(&format!("{} could not be written ({err}); names are not resolved", path.display()));
         }
     }

@@ -34,14 +34,16 @@ fn metric(rank: Rank, index: u32) -> u32 {
     }
 }
 
-/// Make the kernel use `lease` on `nic`, instead of `old` if there was one.
+/// Make the kernel use `lease` on `nic`, instead of `old` if there was one. Returns
+/// the routes that the kernel refused, and why: an address without them still
+/// reaches its own network.
 pub(crate) async fn apply(
     handle: &Handle,
     nic: &Nic,
     rank: Rank,
     lease: &Lease,
     old: Option<&Lease>,
-) -> Result<(), rtnetlink::Error> {
+) -> Result<Vec<String>, rtnetlink::Error> {
     if let Some(old) = old.filter(|old| (old.address, old.prefix) != (lease.address, lease.prefix)) {
         remove(handle, nic, old).await?;
     }
@@ -53,10 +55,13 @@ pub(crate) async fn apply(
         }
     }
     add_address(handle, nic.index, lease).await?;
-    for route in routes(nic.index, metric(rank, nic.index), lease) {
-        handle.route().add(route).replace().execute().await?;
+    let mut refused = Vec::new();
+    for (what, route) in routes(nic.index, metric(rank, nic.index), lease) {
+        if let Err(err) = handle.route().add(route).replace().execute().await {
+            refused.push(format!("{what} ({err})"));
+        }
     }
-    Ok(())
+    Ok(refused)
 }
 
 /// Without the kernel's own route to the network: two NICs of one network would
@@ -74,7 +79,7 @@ pub(crate) async fn remove(handle: &Handle, nic: &Nic, old: &Lease) -> Result<()
     handle.address().del(address.build()).execute().await
 }
 
-fn routes(index: u32, metric: u32, lease: &Lease) -> Vec<RouteMessage> {
+fn routes(index: u32, metric: u32, lease: &Lease) -> Vec<(String, RouteMessage)> {
     let to = |network: Ipv4Addr, prefix: u8| {
         RouteMessageBuilder::<Ipv4Addr>::new()
             .destination_prefix(masked(network, prefix), prefix)
@@ -82,18 +87,20 @@ fn routes(index: u32, metric: u32, lease: &Lease) -> Vec<RouteMessage> {
             .pref_source(lease.address)
             .priority(metric)
     };
-    let mut routes = vec![to(lease.address, lease.prefix).scope(RouteScope::Link).build()];
+    let own = to(lease.address, lease.prefix).scope(RouteScope::Link).build();
+    let mut routes = vec![(format!("{}/{}", lease.address, lease.prefix), own)];
     // RFC 3442: with classless routes the gateway option must be ignored.
-    let default =
-        lease.gateway.filter(|_| lease.routes.is_empty()).map(|gateway| (Ipv4Addr::UNSPECIFIED, 0, gateway));
+    let default = lease.gateway.filter(|_| lease.routes.is_empty());
+    let default = default.map(|gateway| (Ipv4Addr::UNSPECIFIED, 0, gateway));
     for (network, prefix, gateway) in lease.routes.iter().copied().chain(default) {
         let route = to(network, prefix);
-        routes.push(if gateway.is_unspecified() {
+        let route = if gateway.is_unspecified() {
             route.scope(RouteScope::Link).build()
         } else {
             // `onlink`: a lease for a /32 has its gateway outside of its network.
             route.gateway(gateway).onlink().build()
-        });
+        };
+        routes.push((format!("{network}/{prefix} via {gateway}"), route));
     }
     routes
 }

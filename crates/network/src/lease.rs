@@ -22,8 +22,6 @@ const TRIES: &[Duration] = &[
     Duration::from_secs(16),
     Duration::from_secs(30),
 ];
-/// The pause after an error that comes at once.
-const PAUSE: Duration = Duration::from_secs(1);
 /// The most servers and routes taken from one lease.
 const MAX_LIST: usize = 16;
 
@@ -33,39 +31,55 @@ pub(crate) async fn keep(board: Board, handle: Handle, nic: Nic) {
     let mut tries = TRIES.iter();
     let mut limit = TRIES[0];
     loop {
-        match attempt(&board, &handle, &nic, limit, &mut held).await {
-            Ok(()) => tries = TRIES.iter(), // it had a lease and lost it
-            Err(why) => {
-                board.say(&format!("{} {}: {why}; trying again", nic.name, nic.mac));
-                sleep(PAUSE).await;
+        limit = tries.next().copied().unwrap_or(limit);
+        match timeout(limit, first_lease(&nic)).await {
+            Err(_) => say_why(&board, &nic, &format!("no DHCP server answered within {} s", limit.as_secs())),
+            Ok(Err(why)) => {
+                say_why(&board, &nic, &why);
+                sleep(limit).await; // it failed at once, and would again
+            }
+            Ok(Ok((client, granted))) => {
+                match hold(&board, &handle, &nic, client, granted, &mut held).await {
+                    Ok(()) => tries = TRIES.iter(), // it had a lease and lost it
+                    Err(why) => {
+                        say_why(&board, &nic, &why);
+                        sleep(limit).await;
+                    }
+                }
             }
         }
-        limit = tries.next().copied().unwrap_or(limit);
     }
 }
 
-/// Get a lease within `limit` and keep it until it ends.
-async fn attempt(
-    board: &Board,
-    handle: &Handle,
-    nic: &Nic,
-    limit: Duration,
-    held: &mut Option<Lease>,
-) -> Result<(), String> {
+fn say_why(board: &Board, nic: &Nic, why: &str) {
+    board.say(&format!("{} {}: {why}; trying again", nic.name, nic.mac));
+}
+
+/// Ask until a server grants a lease.
+async fn first_lease(nic: &Nic) -> Result<(DhcpV4Client, Box<DhcpV4Lease>), String> {
     let mut config = DhcpV4Config::new(&nic.name);
     config.set_iface_index(nic.index);
     config.set_iface_mac_raw(&nic.mac.0).map_err(|err| err.to_string())?;
     // iPXE names itself this way too, so it and we get the same address.
     config.use_mac_as_client_id();
     let mut client = DhcpV4Client::init(config, None).await.map_err(|err| err.to_string())?;
-    let first = match timeout(limit, next_lease(&mut client)).await {
-        Err(_) => return Err(format!("no DHCP server answered within {} s", limit.as_secs())),
-        Ok(lease) => lease.map_err(|err| err.to_string())?,
-    };
-    use_lease(board, handle, nic, &first, held).await?;
+    let granted = next_lease(&mut client).await.map_err(|err| err.to_string())?;
+    Ok((client, granted))
+}
+
+/// Use what was granted and renew it until that fails.
+async fn hold(
+    board: &Board,
+    handle: &Handle,
+    nic: &Nic,
+    mut client: DhcpV4Client,
+    mut granted: Box<DhcpV4Lease>,
+    held: &mut Option<Lease>,
+) -> Result<(), String> {
     loop {
+        use_lease(board, handle, nic, &granted, held).await?;
         match next_lease(&mut client).await {
-            Ok(lease) => use_lease(board, handle, nic, &lease, held).await?,
+            Ok(renewed) => granted = renewed,
             Err(err) => {
                 board.say(&format!("{}: its lease was not renewed ({err})", nic.name));
                 return Ok(());
@@ -97,7 +111,14 @@ async fn use_lease(
     }
     let rank = if board.is_boot_nic(nic.mac) { Rank::Boot } else { Rank::Other };
     let applied = configure::apply(handle, nic, rank, &lease, held.as_ref()).await;
-    applied.map_err(|err| format!("the kernel refuses {}/{}: {err}", lease.address, lease.prefix))?;
+    let refused =
+        applied.map_err(|err| format!("the kernel refuses {}/{}: {err}", lease.address, lease.prefix))?;
+    for route in refused {
+        board.say(&format!(
+            "{}: the kernel refuses a route of this lease, going on without: {route}",
+            nic.name
+        ));
+    }
     let Lease { name, mac, address, prefix, server, .. } = &lease;
     let gateway = lease.gateway.map_or("no gateway".to_owned(), |gateway| format!("gateway {gateway}"));
     board.say(&format!("{name} {mac}: {address}/{prefix}, {gateway}, from DHCP server {server}"));
