@@ -28,7 +28,9 @@ const VOLUME_SIZE_AT: usize = 16 * SECTOR + 80;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigDriveError {
     /// Neither an object nor a text.
-    #[error("want an object with meta_data, network_data, user_data and vendor_data, or base64 of a gzipped image, or its URL")]
+    #[error(
+        "want an object with meta_data, network_data, user_data and vendor_data, or base64 of a gzipped image, or its URL"
+    )]
     Shape,
     /// A part that no config drive has.
     #[error("{key} is not one of meta_data, network_data, user_data, vendor_data")]
@@ -92,7 +94,10 @@ fn pack(image: &[u8]) -> String {
 }
 
 /// The files of `openstack/latest`, in order.
-fn files(parts: &Map<String, Value>, (uuid, name): (&str, &str)) -> Result<Vec<(&'static str, Vec<u8>)>, ConfigDriveError> {
+fn files(
+    parts: &Map<String, Value>,
+    (uuid, name): (&str, &str),
+) -> Result<Vec<(&'static str, Vec<u8>)>, ConfigDriveError> {
     const KEYS: [&str; 4] = ["meta_data", "network_data", "user_data", "vendor_data"];
     if let Some(key) = parts.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(ConfigDriveError::UnknownPart { key: key.clone() });
@@ -245,7 +250,9 @@ mod tests {
         }
         let latest = mount.join("openstack/latest");
         let mut names: Vec<String> = std::fs::read_dir(&latest)
-            .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+            .map(|entries| {
+                entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+            })
             .unwrap_or_default();
         names.sort();
         let meta = std::fs::read_to_string(latest.join("meta_data.json"));

@@ -75,7 +75,8 @@ fn main() -> anyhow::Result<()> {
     if !bound.ip().is_loopback() && arguments.htpasswd.is_none() {
         tracing::warn!(%bound, "the API is open to everybody who reaches this address; give --htpasswd to ask for passwords");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
         let stop = async move {

@@ -32,7 +32,8 @@ impl Metrics {
 
     /// Evidence was judged.
     pub fn erasure(&self, verified: bool, method: &str) {
-        let known = method.len() <= 40 && method.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let known = method.len() <= 40
+            && method.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let method = if known { method } else { "other" };
         self.count("billet_erasures_total", format!("method=\"{method}\",verified=\"{verified}\""));
     }

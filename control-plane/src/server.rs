@@ -36,7 +36,11 @@ pub struct Config {
 ///
 /// # Errors
 /// When the database, the passwords, the certificate or the socket cannot be used.
-pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let passwords = config.htpasswd.as_deref().map(Passwords::load).transpose()?.map(Arc::new);
     let store = Store::open(&config.database).await?;
     let conductor = Conductor::new(store, config.settings, Arc::new(Metrics::default()));

@@ -48,7 +48,13 @@ async fn a_node_lives_from_enrolment_to_available_again() {
     let drive = json!({"meta_data": {"local-hostname": "tenant"}, "user_data": "#cloud-config\n"});
     billetd.verb(&node, json!({"target": "active", "configdrive": drive})).await;
     billetd.reaches(&node, "active").await;
-    let order = ["deploy.get_deploy_steps", "write_image", "standby.get_partition_uuids", "image.install_bootloader", "standby.power_off"];
+    let order = [
+        "deploy.get_deploy_steps",
+        "write_image",
+        "standby.get_partition_uuids",
+        "image.install_bootloader",
+        "standby.power_off",
+    ];
     assert_eq!(machine.commands()[3..], order);
     let write = machine.inside.lock().unwrap().commands[4].clone();
     let arguments = &write["params"]["step"]["args"];
@@ -64,7 +70,8 @@ async fn a_node_lives_from_enrolment_to_available_again() {
     assert_eq!(shown["last_error"], Value::Null);
     let history = billetd.get(&format!("/v1/nodes/{node}/history")).await;
     assert!(history["history"].as_array().unwrap().len() > 20);
-    let metrics = billetd.http.get(format!("{}/metrics", billetd.base)).send().await.unwrap().text().await.unwrap();
+    let metrics =
+        billetd.http.get(format!("{}/metrics", billetd.base)).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("billet_nodes{state=\"available\"} 1"), "{metrics}");
     assert!(metrics.contains("billet_erasures_total{method=\"overwrite\",verified=\"true\"} 8"), "{metrics}");
 }
@@ -96,7 +103,10 @@ async fn a_node_that_was_never_inspected_is_looked_at_before_it_is_cleaned() {
     let (billetd, machine, node) = managed(&["--clean-steps", "metadata"]).await;
     billetd.target(&node, "provide").await;
     billetd.reaches(&node, "available").await;
-    assert_eq!(machine.commands(), ["poll.get_hardware_info", "clean.get_clean_steps", "erase_devices_metadata"]);
+    assert_eq!(
+        machine.commands(),
+        ["poll.get_hardware_info", "clean.get_clean_steps", "erase_devices_metadata"]
+    );
 
     // Without disks nothing is proven.
     let (billetd, machine, node) = managed(&[]).await;
@@ -116,7 +126,12 @@ async fn a_failed_write_says_what_on_what_and_what_to_do_and_a_retry_works() {
     billetd.target(&node, "active").await;
     let shown = billetd.reaches(&node, "deploy failed").await;
     let error = shown["last_error"].as_str().unwrap();
-    assert!(error.contains("bm1") && error.contains("write_image") && error.contains("/dev/sda failed at 1.0 MiB; replace it"), "{error}");
+    assert!(
+        error.contains("bm1")
+            && error.contains("write_image")
+            && error.contains("/dev/sda failed at 1.0 MiB; replace it"),
+        "{error}"
+    );
     until("power off", || !machine.inside.lock().unwrap().on).await;
     let logs = billetd.get(&format!("/v1/nodes/{node}/logs")).await;
     assert_eq!(logs["system_logs"], "H4sIAAAA");
@@ -149,7 +164,10 @@ async fn a_dead_bmc_is_named_and_the_node_stays_enrolled() {
     };
     assert_eq!(shown["provision_state"], "enroll");
     let error = shown["last_error"].as_str().unwrap();
-    assert!(error.contains("BMC") && error.contains("redfish_address") && !error.contains("hunter2"), "{error}");
+    assert!(
+        error.contains("BMC") && error.contains("redfish_address") && !error.contains("hunter2"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,7 +57,8 @@ impl Passwords {
     /// # Errors
     /// [`AuthError`].
     pub fn load(path: &Path) -> Result<Self, AuthError> {
-        let text = std::fs::read_to_string(path).map_err(|err| AuthError::Read { path: path.to_owned(), err })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|err| AuthError::Read { path: path.to_owned(), err })?;
         Self::parse(&text)
     }
 
@@ -129,7 +130,8 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     if is_public(request.uri().path()) {
         return next.run(request).await;
     }
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header =
+        request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let admitted = match header {
         Some(value) => tokio::task::spawn_blocking(move || passwords.admits(&value)).await.unwrap_or(false),
         None => false,
@@ -137,7 +139,8 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     if admitted {
         return next.run(request).await;
     }
-    let failure = Failure::http(StatusCode::UNAUTHORIZED, "This server could not verify that you are authorized.");
+    let failure =
+        Failure::http(StatusCode::UNAUTHORIZED, "This server could not verify that you are authorized.");
     ([(header::WWW_AUTHENTICATE, "Basic realm=\"Baremetal API\"")], failure).into_response()
 }
 
@@ -172,10 +175,28 @@ mod tests {
 
     #[test]
     fn the_ramdisks_paths_are_public_and_nothing_else() {
-        for path in ["/", "/v1", "/v1/", "/v1/lookup", "/lookup", "/v1/heartbeat/x", "/boot.ipxe", "/boot/m.ipxe", "/images/a"] {
+        for path in [
+            "/",
+            "/v1",
+            "/v1/",
+            "/v1/lookup",
+            "/lookup",
+            "/v1/heartbeat/x",
+            "/boot.ipxe",
+            "/boot/m.ipxe",
+            "/images/a",
+        ] {
             assert!(is_public(path), "{path}");
         }
-        for path in ["/v1/nodes", "/nodes", "/v1/heartbeat", "/v1/nodes/x/states", "/metrics", "/v1/lookups", "/bootx"] {
+        for path in [
+            "/v1/nodes",
+            "/nodes",
+            "/v1/heartbeat",
+            "/v1/nodes/x/states",
+            "/metrics",
+            "/v1/lookups",
+            "/bootx",
+        ] {
             assert!(!is_public(path), "{path}");
         }
     }

@@ -42,7 +42,9 @@ impl<S: Send + Sync, const LIMIT: usize> FromRequest<S> for Json<LIMIT> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let bytes = read(request.into_body(), LIMIT).await?;
         if depth(&bytes) > DEPTH_LIMIT {
-            return Err(Failure::bad_request(format!("The request body is nested deeper than {DEPTH_LIMIT} levels.")));
+            return Err(Failure::bad_request(format!(
+                "The request body is nested deeper than {DEPTH_LIMIT} levels."
+            )));
         }
         serde_json::from_slice(&bytes)
             .map(Json)
@@ -54,7 +56,8 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
     let mut stream = body.into_data_stream();
     let (mut kept, mut length) = (Vec::new(), 0);
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| Failure::bad_request(format!("The request body broke off: {error}")))?;
+        let chunk =
+            chunk.map_err(|error| Failure::bad_request(format!("The request body broke off: {error}")))?;
         length += chunk.len();
         if length > DRAIN_LIMIT.max(limit) {
             break;

@@ -11,7 +11,8 @@ use super::{Api, Failure};
 use crate::node::Ramdisk;
 
 fn script_answer(script: String) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], script).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], script)
+        .into_response()
 }
 
 /// The same for every machine: ask again with the MAC address.
@@ -24,7 +25,8 @@ pub(super) async fn bootstrap(State(api): State<Api>) -> Response {
 
 /// What the machine with this MAC address boots now.
 pub(super) async fn script(State(api): State<Api>, Path(file): Path<String>) -> Result<Response, Failure> {
-    let mac: Mac = file.strip_suffix(".ipxe").and_then(|mac| mac.parse().ok()).ok_or_else(Failure::not_found)?;
+    let mac: Mac =
+        file.strip_suffix(".ipxe").and_then(|mac| mac.parse().ok()).ok_or_else(Failure::not_found)?;
     let node = match api.store().owner_of(&[mac]).await? {
         Some(uuid) => api.store().node(uuid).await?,
         None => None,
@@ -44,7 +46,9 @@ pub(super) async fn script(State(api): State<Api>, Path(file): Path<String>) -> 
             None => return Ok(script_answer(local(&node.title()))),
         },
     };
-    let name = node.as_ref().map_or_else(|| format!("unknown machine {mac}"), |node| format!("node {}", node.title()));
+    let name = node
+        .as_ref()
+        .map_or_else(|| format!("unknown machine {mac}"), |node| format!("node {}", node.title()));
     Ok(script_answer(ramdisk(base, &name, mac, &params, &settings.kernel_params)))
 }
 
@@ -70,7 +74,13 @@ mod tests {
     #[test]
     fn a_script_names_kernel_ramdisk_parameters_and_the_booting_interface() {
         let mac = "52:54:00:aa:bb:01".parse().expect("a MAC");
-        let script = ramdisk("http://172.22.0.1:6385", "node bm1", mac, "ipa-api-url=http://172.22.0.1:6385", "console=ttyS0");
+        let script = ramdisk(
+            "http://172.22.0.1:6385",
+            "node bm1",
+            mac,
+            "ipa-api-url=http://172.22.0.1:6385",
+            "console=ttyS0",
+        );
         assert!(script.starts_with("#!ipxe\n"));
         for part in [
             "kernel http://172.22.0.1:6385/ramdisk/vmlinuz initrd=initramfs ipa-api-url=http://172.22.0.1:6385 BOOTIF=01-52-54-00-aa-bb-01 console=ttyS0",

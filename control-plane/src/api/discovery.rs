@@ -36,7 +36,9 @@ pub(super) async fn v1(State(api): State<Api>) -> Json<Value> {
         "media_types": [{"base": "application/json", "type": "application/vnd.openstack.ironic.v1+json"}],
         "version": version(&api),
     });
-    for collection in ["nodes", "ports", "drivers", "conductors", "lookup", "heartbeat", "continue_inspection"] {
+    for collection in
+        ["nodes", "ports", "drivers", "conductors", "lookup", "heartbeat", "continue_inspection"]
+    {
         let base = api.base();
         document[collection] = json!([
             {"href": format!("{base}/v1/{collection}/"), "rel": "self"},

@@ -45,7 +45,13 @@ pub(super) async fn show(State(api): State<Api>, Path(name): Path<String>) -> Re
 
 pub(super) async fn properties(Path(name): Path<String>) -> Result<Json<Value>, Failure> {
     let (_, properties) = DRIVERS.iter().find(|(known, _)| *known == name).ok_or_else(Failure::not_found)?;
-    Ok(Json(properties.iter().map(|(key, help)| ((*key).to_owned(), Value::from(*help))).collect::<serde_json::Map<_, _>>().into()))
+    Ok(Json(
+        properties
+            .iter()
+            .map(|(key, help)| ((*key).to_owned(), Value::from(*help)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    ))
 }
 
 pub(super) async fn conductors(State(api): State<Api>) -> Json<Value> {

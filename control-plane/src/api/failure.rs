@@ -54,12 +54,17 @@ impl Failure {
     /// 413.
     pub fn too_large(limit: usize) -> Self {
         let words = format!("The request body is larger than {limit} bytes.");
-        Self { status: StatusCode::PAYLOAD_TOO_LARGE, body: ApiError::http(413, "Request Entity Too Large", &words) }
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            body: ApiError::http(413, "Request Entity Too Large", &words),
+        }
     }
 
     /// 409: somebody else is at it.
     pub fn locked(node: &str) -> Self {
-        Self::conflict(format!("Node {node} is locked by host billetd, please retry after the current operation is completed."))
+        Self::conflict(format!(
+            "Node {node} is locked by host billetd, please retry after the current operation is completed."
+        ))
     }
 
     /// 406 and such, which Ironic words differently.
@@ -83,8 +88,13 @@ impl IntoResponse for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Duplicate { .. } | StoreError::Contended { .. } => Self::conflict(format!("{error}.")),
-            StoreError::Open { .. } | StoreError::Migrate { .. } | StoreError::Query { .. } | StoreError::Corrupt { .. } => {
+            StoreError::Duplicate { .. } | StoreError::Contended { .. } => {
+                Self::conflict(format!("{error}."))
+            }
+            StoreError::Open { .. }
+            | StoreError::Migrate { .. }
+            | StoreError::Query { .. }
+            | StoreError::Corrupt { .. } => {
                 tracing::error!(error = crate::runner::chain(&error), "the store failed");
                 Self::server(&error.to_string())
             }
@@ -108,7 +118,9 @@ impl From<HandleError> for Failure {
             HandleError::NoSuchNode { node } => Self::no_node(&node.to_string()),
             HandleError::Denied(denied) => Self::bad_request(denied.to_string()),
             HandleError::Store(error) => error.into(),
-            HandleError::Stopping => Self::client(StatusCode::SERVICE_UNAVAILABLE, "billetd is stopping; try again."),
+            HandleError::Stopping => {
+                Self::client(StatusCode::SERVICE_UNAVAILABLE, "billetd is stopping; try again.")
+            }
         }
     }
 }

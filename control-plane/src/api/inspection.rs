@@ -60,11 +60,19 @@ fn interfaces(data: &Map<String, Value>) -> Result<Vec<Interface>, Failure> {
     let booted: Option<Mac> = booted.and_then(|text| text.parse().ok());
     let mut interfaces = Vec::new();
     for raw in list {
-        let mac = raw.get("mac_address").and_then(Value::as_str).ok_or_else(|| schema("'mac_address' is a required property"))?;
+        let mac = raw
+            .get("mac_address")
+            .and_then(Value::as_str)
+            .ok_or_else(|| schema("'mac_address' is a required property"))?;
         // InfiniBand's longer addresses are shown and make no port.
         let Ok(mac) = mac.parse::<Mac>() else { continue };
         let name = raw.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        interfaces.push(Interface { name, mac, pxe: booted.is_none_or(|booted| booted == mac), raw: raw.clone() });
+        interfaces.push(Interface {
+            name,
+            mac,
+            pxe: booted.is_none_or(|booted| booted == mac),
+            raw: raw.clone(),
+        });
     }
     Ok(interfaces)
 }
@@ -81,7 +89,8 @@ async fn owner(api: &Api, data: &Map<String, Value>, interfaces: &[Interface]) -
         return if waits(&node) { Ok(node) } else { Err(Failure::not_found()) };
     }
     let address = |key: &str| data.get("inventory")?.get(key)?.as_str();
-    let addresses: Vec<&str> = ["bmc_address", "bmc_v6address"].iter().filter_map(|key| address(key)).collect();
+    let addresses: Vec<&str> =
+        ["bmc_address", "bmc_v6address"].iter().filter_map(|key| address(key)).collect();
     let named = |node: &Node| {
         let url = node.object("driver_info").get("redfish_address").and_then(Value::as_str).map(host);
         url.flatten().is_some_and(|host| addresses.contains(&host.as_str()))
@@ -100,7 +109,13 @@ fn host(address: &str) -> Option<String> {
 }
 
 /// Ironic's default hooks: valid interfaces, ports, architecture. Doing it twice changes nothing.
-async fn keep(api: &Api, node: &Node, inventory: Value, mut rest: Map<String, Value>, interfaces: &[Interface]) -> Result<(), Failure> {
+async fn keep(
+    api: &Api,
+    node: &Node,
+    inventory: Value,
+    mut rest: Map<String, Value>,
+    interfaces: &[Interface],
+) -> Result<(), Failure> {
     rest.remove("logs");
     let shown: Map<String, Value> = interfaces
         .iter()
@@ -137,6 +152,7 @@ async fn add_port(api: &Api, node: Uuid, interface: &Interface) -> Result<(), Fa
         }
         return Ok(());
     }
-    let declared = json!({"pxe_enabled": interface.pxe, "name": null}).as_object().cloned().unwrap_or_default();
+    let declared =
+        json!({"pxe_enabled": interface.pxe, "name": null}).as_object().cloned().unwrap_or_default();
     Ok(api.store().insert_port(&Port::new(node, interface.mac, declared)).await?)
 }

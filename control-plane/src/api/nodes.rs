@@ -28,7 +28,10 @@ pub(super) async fn find(api: &Api, ident: &str) -> Result<Node, Failure> {
     api.store().find_node(ident).await?.ok_or_else(|| Failure::no_node(ident))
 }
 
-pub(super) async fn list(State(api): State<Api>, Query(query): Query<HashMap<String, String>>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Answer<Value>, Failure> {
     let detail = query.get("detail").is_some_and(|detail| detail.eq_ignore_ascii_case("true"));
     listed(&api, &query, detail).await
 }
@@ -52,7 +55,8 @@ async fn listed(api: &Api, query: &HashMap<String, String>, detail: bool) -> Res
         .filter(|node| matches(node, query))
         .collect();
     let next = page(&mut shown, query, &format!("{}/v1/nodes", api.base()))?;
-    let nodes: Vec<Value> = shown.into_iter().map(|node| Value::Object(selected(node, query, detail, NODE_SUMMARY))).collect();
+    let nodes: Vec<Value> =
+        shown.into_iter().map(|node| Value::Object(selected(node, query, detail, NODE_SUMMARY))).collect();
     let mut answer = json!({"nodes": nodes});
     if let Some(next) = next {
         answer["next"] = next.into();
@@ -61,11 +65,17 @@ async fn listed(api: &Api, query: &HashMap<String, String>, detail: bool) -> Res
 }
 
 /// Cut `items` (sorted by UUID) to the page asked for; the URL of the next one.
-pub(super) fn page(items: &mut Vec<Map<String, Value>>, query: &HashMap<String, String>, url: &str) -> Result<Option<String>, Failure> {
-    let id = |item: &Map<String, Value>| item.get("uuid").and_then(Value::as_str).unwrap_or_default().to_owned();
+pub(super) fn page(
+    items: &mut Vec<Map<String, Value>>,
+    query: &HashMap<String, String>,
+    url: &str,
+) -> Result<Option<String>, Failure> {
+    let id =
+        |item: &Map<String, Value>| item.get("uuid").and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(marker) = query.get("marker") {
         let at = items.iter().position(|item| id(item) == *marker);
-        let at = at.ok_or_else(|| Failure::bad_request(format!("The marker {marker:?} is not in the list.")))?;
+        let at =
+            at.ok_or_else(|| Failure::bad_request(format!("The marker {marker:?} is not in the list.")))?;
         items.drain(..=at);
     }
     let Some(limit) = query.get("limit") else { return Ok(None) };
@@ -78,17 +88,33 @@ pub(super) fn page(items: &mut Vec<Map<String, Value>>, query: &HashMap<String, 
 }
 
 fn matches(node: &Map<String, Value>, query: &HashMap<String, String>) -> bool {
-    const BY_TEXT: &[&str] =
-        &["provision_state", "driver", "resource_class", "owner", "lessee", "instance_uuid", "shard", "conductor_group", "fault"];
+    const BY_TEXT: &[&str] = &[
+        "provision_state",
+        "driver",
+        "resource_class",
+        "owner",
+        "lessee",
+        "instance_uuid",
+        "shard",
+        "conductor_group",
+        "fault",
+    ];
     let text = |key: &str| node.get(key).and_then(Value::as_str);
     let truth = |text: &String| text.eq_ignore_ascii_case("true");
     BY_TEXT.iter().all(|key| query.get(*key).is_none_or(|wanted| text(key) == Some(wanted)))
-        && query.get("maintenance").is_none_or(|wanted| node.get("maintenance") == Some(&Value::Bool(truth(wanted))))
+        && query
+            .get("maintenance")
+            .is_none_or(|wanted| node.get("maintenance") == Some(&Value::Bool(truth(wanted))))
         && query.get("associated").is_none_or(|wanted| text("instance_uuid").is_some() == truth(wanted))
 }
 
 /// The fields asked for; the summary when none are.
-pub(super) fn selected(item: Map<String, Value>, query: &HashMap<String, String>, detail: bool, summary: &[&str]) -> Map<String, Value> {
+pub(super) fn selected(
+    item: Map<String, Value>,
+    query: &HashMap<String, String>,
+    detail: bool,
+    summary: &[&str],
+) -> Map<String, Value> {
     match query.get("fields") {
         Some(fields) => only(item, &fields.split(',').chain(["links"]).collect::<Vec<_>>()),
         None if detail => item,
@@ -112,10 +138,15 @@ fn check(declared: &Map<String, Value>) -> Result<(), Failure> {
     if drivers::is_known(driver) {
         return Ok(());
     }
-    Err(Failure::bad_request(format!("No valid host was found. Reason: No conductor service registered which supports driver {driver}.")))
+    Err(Failure::bad_request(format!(
+        "No valid host was found. Reason: No conductor service registered which supports driver {driver}."
+    )))
 }
 
-pub(super) async fn create(State(api): State<Api>, body: body::Json<{ body::SMALL }>) -> Result<Response, Failure> {
+pub(super) async fn create(
+    State(api): State<Api>,
+    body: body::Json<{ body::SMALL }>,
+) -> Result<Response, Failure> {
     let mut declared = body.object()?;
     let uuid = match declared.remove("uuid") {
         None | Some(Value::Null) => Uuid::new_v4(),
@@ -155,7 +186,9 @@ pub(super) async fn update(
 fn keep_masked(old: &Map<String, Value>, new: &mut Map<String, Value>) {
     let old = old.get("driver_info").and_then(Value::as_object);
     for (key, value) in new.get_mut("driver_info").and_then(Value::as_object_mut).into_iter().flatten() {
-        if value == MASKED && let Some(kept) = old.and_then(|old| old.get(key)) {
+        if value == MASKED
+            && let Some(kept) = old.and_then(|old| old.get(key))
+        {
             value.clone_from(kept);
         }
     }
@@ -168,7 +201,10 @@ pub(super) async fn remove(State(api): State<Api>, Path(ident): Path<String>) ->
         Life::Enroll | Life::Manageable | Life::Available | Life::AdoptFailed | Life::InspectFailed
     );
     if node.declared.get("protected") == Some(&Value::Bool(true)) {
-        return Err(Failure::client(StatusCode::FORBIDDEN, &format!("Node {} is protected and cannot be deleted.", node.uuid)));
+        return Err(Failure::client(
+            StatusCode::FORBIDDEN,
+            &format!("Node {} is protected and cannot be deleted.", node.uuid),
+        ));
     }
     if !at_rest && !node.in_maintenance() {
         return Err(Failure::conflict(format!(
@@ -178,34 +214,52 @@ pub(super) async fn remove(State(api): State<Api>, Path(ident): Path<String>) ->
         )));
     }
     if node.text("instance_uuid").is_some() && !node.in_maintenance() {
-        return Err(Failure::conflict(format!("Node {} is associated with instance; remove its instance_uuid first.", node.uuid)));
+        return Err(Failure::conflict(format!(
+            "Node {} is associated with instance; remove its instance_uuid first.",
+            node.uuid
+        )));
     }
     api.store().delete_node(node.uuid).await?;
     api.conductor.forget(node.uuid);
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn inventory(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn inventory(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let node = find(&api, &ident).await?;
     let found = api.store().inventory(node.uuid).await?;
     let found = found.ok_or_else(|| {
-        Failure::client(StatusCode::NOT_FOUND, &format!("Introspection data not found for node {}.", node.uuid))
+        Failure::client(
+            StatusCode::NOT_FOUND,
+            &format!("Introspection data not found for node {}.", node.uuid),
+        )
     })?;
     Ok(Answer(json!({"inventory": found.inventory, "plugin_data": found.plugin_data})))
 }
 
-pub(super) async fn history(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn history(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let node = find(&api, &ident).await?;
     Ok(Answer(json!({"history": api.store().history(node.uuid, HISTORY_LIMIT).await?})))
 }
 
-pub(super) async fn progress(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn progress(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let node = find(&api, &ident).await?;
     Ok(Answer(api.conductor.progress(node.uuid).unwrap_or_else(|| json!({}))))
 }
 
 /// Evidence outlives its node, so a deleted node's UUID still answers.
-pub(super) async fn erasures(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn erasures(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let uuid = match (api.store().find_node(&ident).await?, ident.parse()) {
         (Some(node), _) => node.uuid,
         (None, Ok(uuid)) => uuid,
@@ -226,20 +280,32 @@ pub(super) async fn erasures(State(api): State<Api>, Path(ident): Path<String>) 
 }
 
 /// The last logs an agent left when its work failed: base64 of a tar.gz.
-pub(super) async fn logs(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn logs(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let node = find(&api, &ident).await?;
     let logs = api.store().agent_logs(node.uuid).await?.ok_or_else(Failure::not_found)?;
     Ok(Answer(json!({"system_logs": logs})))
 }
 
-pub(super) async fn no_bios(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn no_bios(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     find(&api, &ident).await.map(|_| Answer(json!({"bios": []})))
 }
 
-pub(super) async fn no_firmware(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn no_firmware(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     find(&api, &ident).await.map(|_| Answer(json!({"firmware": []})))
 }
 
-pub(super) async fn no_traits(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn no_traits(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     find(&api, &ident).await.map(|_| Answer(json!({"traits": []})))
 }

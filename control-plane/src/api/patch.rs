@@ -10,7 +10,8 @@ const OPERATIONS_LIMIT: usize = 1000;
 /// Apply `patch` to `document`, all of it or nothing.
 pub(super) fn apply(document: &Map<String, Value>, patch: &Value) -> Result<Map<String, Value>, Failure> {
     let operations = patch.as_array().filter(|operations| operations.len() <= OPERATIONS_LIMIT);
-    let operations = operations.ok_or_else(|| Failure::bad_request("A JSON patch is a list of operations."))?;
+    let operations =
+        operations.ok_or_else(|| Failure::bad_request("A JSON patch is a list of operations."))?;
     let mut changed = Value::Object(document.clone());
     for operation in operations {
         let text = |key: &str| operation.get(key).and_then(Value::as_str);
@@ -23,7 +24,8 @@ pub(super) fn apply(document: &Map<String, Value>, patch: &Value) -> Result<Map<
 }
 
 fn one(document: &mut Value, op: &str, path: &str, value: Option<&Value>) -> Result<(), Failure> {
-    let bad = |words: &str| Failure::bad_request(format!("Couldn't apply patch '{op} {path}'. Reason: {words}"));
+    let bad =
+        |words: &str| Failure::bad_request(format!("Couldn't apply patch '{op} {path}'. Reason: {words}"));
     let keys: Vec<String> = path
         .strip_prefix('/')
         .ok_or_else(|| bad("a path begins with /"))?
@@ -92,7 +94,11 @@ mod tests {
     fn what_clients_send_is_applied() {
         for (patch, pointer, want) in [
             (json!([{"op": "add", "path": "/driver_info/b~1c", "value": 2}]), "/driver_info/b~1c", json!(2)),
-            (json!([{"op": "add", "path": "/instance_info/capabilities", "value": {}}]), "/instance_info/capabilities", json!({})),
+            (
+                json!([{"op": "add", "path": "/instance_info/capabilities", "value": {}}]),
+                "/instance_info/capabilities",
+                json!({}),
+            ),
             (json!([{"op": "replace", "path": "/name", "value": "m"}]), "/name", json!("m")),
             (json!([{"op": "add", "path": "/extra/list/-", "value": 3}]), "/extra/list/2", json!(3)),
             (json!([{"op": "remove", "path": "/extra/list/0"}]), "/extra/list/0", json!(2)),

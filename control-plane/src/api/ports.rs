@@ -15,7 +15,10 @@ use wire::ironic::{PORT_FIELDS, PORT_SUMMARY, check_fields};
 use super::{Api, Failure, body, nodes, patch};
 use crate::{clock::Time, record::Port, view};
 
-pub(super) async fn list(State(api): State<Api>, Query(query): Query<HashMap<String, String>>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Answer<Value>, Failure> {
     let detail = query.get("detail").is_some_and(|detail| detail.eq_ignore_ascii_case("true"));
     listed(&api, &query, detail).await
 }
@@ -52,8 +55,10 @@ async fn listed(api: &Api, query: &HashMap<String, String>, detail: bool) -> Res
         .map(|port| view::port(port, api.base()))
         .collect();
     let next = nodes::page(&mut shown, query, &format!("{}/v1/ports", api.base()))?;
-    let ports: Vec<Value> =
-        shown.into_iter().map(|port| Value::Object(nodes::selected(port, query, detail, PORT_SUMMARY))).collect();
+    let ports: Vec<Value> = shown
+        .into_iter()
+        .map(|port| Value::Object(nodes::selected(port, query, detail, PORT_SUMMARY)))
+        .collect();
     let mut answer = json!({"ports": ports});
     if let Some(next) = next {
         answer["next"] = next.into();
@@ -70,23 +75,42 @@ async fn find(api: &Api, ident: &str) -> Result<Port, Failure> {
     api.store().find_port(ident).await?.ok_or_else(missing)
 }
 
-pub(super) async fn show(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let port = find(&api, &ident).await?;
     Ok(Answer(Value::Object(view::port(&port, api.base()))))
 }
 
 /// Split what a user says of a port into address, owner and the rest.
-async fn declared(api: &Api, mut body: Map<String, Value>) -> Result<(Mac, uuid::Uuid, Map<String, Value>), Failure> {
+async fn declared(
+    api: &Api,
+    mut body: Map<String, Value>,
+) -> Result<(Mac, uuid::Uuid, Map<String, Value>), Failure> {
     let address = body.remove("address");
-    let address = address.as_ref().and_then(Value::as_str).ok_or_else(|| Failure::bad_request("A port needs an address."))?;
+    let address = address
+        .as_ref()
+        .and_then(Value::as_str)
+        .ok_or_else(|| Failure::bad_request("A port needs an address."))?;
     let owner = body.remove("node_uuid");
-    let owner = owner.as_ref().and_then(Value::as_str).ok_or_else(|| Failure::bad_request("A port needs a node_uuid."))?;
-    let owner = api.store().find_node(owner).await?.ok_or_else(|| Failure::bad_request(format!("Node {owner} could not be found.")))?;
+    let owner = owner
+        .as_ref()
+        .and_then(Value::as_str)
+        .ok_or_else(|| Failure::bad_request("A port needs a node_uuid."))?;
+    let owner = api
+        .store()
+        .find_node(owner)
+        .await?
+        .ok_or_else(|| Failure::bad_request(format!("Node {owner} could not be found.")))?;
     check_fields(&body, PORT_FIELDS).map_err(|error| Failure::bad_request(format!("{error}.")))?;
     Ok((mac(address)?, owner.uuid, body))
 }
 
-pub(super) async fn create(State(api): State<Api>, body: body::Json<{ body::SMALL }>) -> Result<Response, Failure> {
+pub(super) async fn create(
+    State(api): State<Api>,
+    body: body::Json<{ body::SMALL }>,
+) -> Result<Response, Failure> {
     let mut body = body.object()?;
     let uuid = body.remove("uuid");
     let (address, owner, rest) = declared(&api, body).await?;
@@ -110,7 +134,8 @@ pub(super) async fn update(
     document.insert("address".to_owned(), port.address.to_string().into());
     document.insert("node_uuid".to_owned(), port.node_uuid.to_string().into());
     let (address, owner, rest) = declared(&api, patch::apply(&document, &body.0)?).await?;
-    (port.address, port.node_uuid, port.declared, port.updated_at) = (address, owner, rest, Some(Time::now()));
+    (port.address, port.node_uuid, port.declared, port.updated_at) =
+        (address, owner, rest, Some(Time::now()));
     api.store().update_port(&port).await?;
     Ok(Answer(Value::Object(view::port(&port, api.base()))))
 }

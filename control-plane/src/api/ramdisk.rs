@@ -8,7 +8,8 @@ use axum::{
 use model::{Mac, Secret};
 use serde_json::{Map, Value};
 use wire::ironic::{
-    AgentContainers, Heartbeat, LookupConfig, LookupNode, LookupResponse, MASKED, Metrics, MetricsStatsd, Microversion,
+    AgentContainers, Heartbeat, LookupConfig, LookupNode, LookupResponse, MASKED, Metrics, MetricsStatsd,
+    Microversion,
 };
 
 use super::{Api, Failure, body};
@@ -46,7 +47,9 @@ pub(super) async fn lookup(
     let found = match uuid {
         Some(ident) => api.store().find_node(&ident).await?,
         None if addresses.is_empty() => {
-            return Err(Failure::bad_request("At least one of 'addresses' and 'node_uuid' parameters is required"));
+            return Err(Failure::bad_request(
+                "At least one of 'addresses' and 'node_uuid' parameters is required",
+            ));
         }
         None => match api.store().owner_of(&addresses).await? {
             Some(uuid) => api.store().node(uuid).await?,
@@ -63,7 +66,9 @@ fn asked_for(query: &str) -> (Vec<Mac>, Option<String>) {
     let (mut addresses, mut uuid) = (Vec::new(), None);
     for (key, value) in url.iter().flat_map(reqwest::Url::query_pairs) {
         match key.as_ref() {
-            "addresses" => addresses.extend(value.split(',').take(ADDRESSES_LIMIT).filter_map(|text| text.trim().parse::<Mac>().ok())),
+            "addresses" => addresses.extend(
+                value.split(',').take(ADDRESSES_LIMIT).filter_map(|text| text.trim().parse::<Mac>().ok()),
+            ),
             "node_uuid" if wire::ironic::is_uuid(&value) => uuid = Some(value.into_owned()),
             _ => {}
         }
@@ -74,7 +79,8 @@ fn asked_for(query: &str) -> (Vec<Mac>, Option<String>) {
 /// The token, the first time; masked ever after, whatever version asks.
 async fn hand_out(api: &Api, node: &Node) -> Result<(Node, Secret), Failure> {
     let fast_track = api.conductor.settings().fast_track;
-    let random = Token::random().map_err(|error| Failure::server(&format!("no randomness for a token: {error}")))?;
+    let random =
+        Token::random().map_err(|error| Failure::server(&format!("no randomness for a token: {error}")))?;
     let changed = api.store().change(node.uuid, |node| {
         if !may_look_up(node.state, fast_track) {
             return Err(Failure::not_found());
@@ -165,7 +171,10 @@ async fn heard(
     if !callback.is_empty() && !callback.starts_with("http://") && !callback.starts_with("https://") {
         return Err(Failure::bad_request("An agent callback_url must be HTTP or HTTPS."));
     }
-    let token = beat.agent_token.clone().ok_or_else(|| Failure::bad_request("Agent token is required for heartbeat processing."))?;
+    let token = beat
+        .agent_token
+        .clone()
+        .ok_or_else(|| Failure::bad_request("Agent token is required for heartbeat processing."))?;
     let state = api.store().change(node.uuid, |node| record(node, &beat, &token)).await?;
     api.conductor.learn_token(node.uuid, token);
     if let Ok(Verdict::Go(..)) = next(state, Event::Heartbeat) {

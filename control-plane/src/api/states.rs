@@ -36,7 +36,10 @@ const STATES: &[&str] = &[
 /// Ironic's verbs that this control plane does not serve yet.
 const NOT_SERVED: &[&str] = &["clean", "rescue", "unrescue", "service", "unhold"];
 
-pub(super) async fn show(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let node = nodes::find(&api, &ident).await?;
     Ok(Answer(Value::Object(only(view::node(&node, api.base()), STATES))))
 }
@@ -52,7 +55,10 @@ pub(super) async fn provision(
     body: body::Json<{ body::CONFIG_DRIVE }>,
 ) -> Result<Response, Failure> {
     let body = body.object()?;
-    let verb = body.get("target").and_then(Value::as_str).ok_or_else(|| Failure::bad_request("Mandatory field missing: target"))?;
+    let verb = body
+        .get("target")
+        .and_then(Value::as_str)
+        .ok_or_else(|| Failure::bad_request("Mandatory field missing: target"))?;
     let node = nodes::find(&api, &ident).await?;
     let Some(event) = Event::of_verb(verb) else {
         let words = if NOT_SERVED.contains(&verb) { "is not served by this billetd" } else { "is not known" };
@@ -68,7 +74,9 @@ pub(super) async fn provision(
     match api.conductor.tell(node.uuid, event, None).await {
         Ok(_) => Ok(accepted(&api, &node)),
         Err(HandleError::Denied(_)) => Err(denied(&nodes::find(&api, &ident).await?, verb)),
-        Err(error @ (HandleError::NoSuchNode { .. } | HandleError::Store(_) | HandleError::Stopping)) => Err(error.into()),
+        Err(error @ (HandleError::NoSuchNode { .. } | HandleError::Store(_) | HandleError::Stopping)) => {
+            Err(error.into())
+        }
     }
 }
 
@@ -92,13 +100,19 @@ async fn deployable(node: &Node, body: &Map<String, Value>) -> Result<Option<Str
             node.uuid
         )));
     }
-    image_info(node)
-        .map_err(|reason| Failure::bad_request(format!("Failed to validate deploy or power info for node {}: {reason}", node.uuid)))?;
+    image_info(node).map_err(|reason| {
+        Failure::bad_request(format!(
+            "Failed to validate deploy or power info for node {}: {reason}",
+            node.uuid
+        ))
+    })?;
     let Some(given) = body.get("configdrive").cloned() else { return Ok(None) };
     let (uuid, name) = (node.uuid.to_string(), node.title());
     let built = tokio::task::spawn_blocking(move || config_drive::from_request(&given, (&uuid, &name))).await;
     let built = built.map_err(|_| Failure::server("The config drive could not be built."))?;
-    built.map_err(|error| Failure::bad_request(format!("Invalid configdrive: {}.", crate::runner::chain(&error))))
+    built.map_err(|error| {
+        Failure::bad_request(format!("Invalid configdrive: {}.", crate::runner::chain(&error)))
+    })
 }
 
 pub(super) async fn power(
@@ -114,7 +128,11 @@ pub(super) async fn power(
         "power off" => PowerAction::ForceOff,
         "rebooting" => PowerAction::ForceRestart,
         "soft power off" => PowerAction::GracefulShutdown,
-        _ => return Err(Failure::bad_request(format!("The requested power state {target:?} is not supported."))),
+        _ => {
+            return Err(Failure::bad_request(format!(
+                "The requested power state {target:?} is not supported."
+            )));
+        }
     };
     if node.state.is_busy() {
         return Err(Failure::locked(&node.uuid.to_string()));
@@ -124,7 +142,10 @@ pub(super) async fn power(
     Ok(accepted(&api, &node))
 }
 
-pub(super) async fn validate(State(api): State<Api>, Path(ident): Path<String>) -> Result<Answer<Value>, Failure> {
+pub(super) async fn validate(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Answer<Value>, Failure> {
     let node = nodes::find(&api, &ident).await?;
     let driver = node.text("driver").unwrap_or_default();
     let controller = bmc::Bmc::for_node(&node.uuid.to_string(), driver, &node.object("driver_info"));
@@ -159,6 +180,9 @@ pub(super) async fn set_maintenance(
     maintain(&api, &ident, true, reason).await
 }
 
-pub(super) async fn unset_maintenance(State(api): State<Api>, Path(ident): Path<String>) -> Result<Response, Failure> {
+pub(super) async fn unset_maintenance(
+    State(api): State<Api>,
+    Path(ident): Path<String>,
+) -> Result<Response, Failure> {
     maintain(&api, &ident, false, None).await
 }

@@ -77,18 +77,16 @@ pub fn next(state: State, event: Event) -> Result<Verdict, Denied> {
         | (S::CleanWaitStep, E::Abort) => Go(S::CleanFailed, GIVE_UP),
 
         // Deployment.
-        (S::Available | S::DeployFailed, E::Deploy)
-        | (S::Active | S::DeployFailed, E::Rebuild) => Go(S::DeployBoot, BOOT),
-        (S::DeployBoot, E::Done) => Go(S::DeployWaitAgent, AWAIT),
-        (S::DeployBoot | S::DeployWaitAgent, E::Heartbeat) => {
-            Go(S::DeploySteps, &[Effect::FetchDeploySteps])
+        (S::Available | S::DeployFailed, E::Deploy) | (S::Active | S::DeployFailed, E::Rebuild) => {
+            Go(S::DeployBoot, BOOT)
         }
+        (S::DeployBoot, E::Done) => Go(S::DeployWaitAgent, AWAIT),
+        (S::DeployBoot | S::DeployWaitAgent, E::Heartbeat) => Go(S::DeploySteps, &[Effect::FetchDeploySteps]),
         (S::DeploySteps, E::StepsKnown) => Go(S::DeployStart, &[Effect::StartWriteImage]),
         (S::DeployStart, E::StepStarted) => Go(S::DeployWaitWrite, &[Effect::WatchStep]),
-        (S::DeployWaitWrite, E::StepEnded) => Go(
-            S::DeployFinish,
-            &[Effect::PrepareInstanceBoot, Effect::TearDownAgent, Effect::BootInstance],
-        ),
+        (S::DeployWaitWrite, E::StepEnded) => {
+            Go(S::DeployFinish, &[Effect::PrepareInstanceBoot, Effect::TearDownAgent, Effect::BootInstance])
+        }
         (S::DeployFinish, E::Done) => Go(S::Active, NOTHING),
         (S::DeployBoot, E::Failed) | (S::DeployWaitAgent, E::TimedOut | E::Abort) => {
             Go(S::DeployFailed, STOP)
@@ -97,10 +95,9 @@ pub fn next(state: State, event: Event) -> Result<Verdict, Denied> {
         | (S::DeployWaitWrite, E::Abort) => Go(S::DeployFailed, GIVE_UP),
 
         // Reclaiming.
-        (
-            S::Active | S::DeployFailed | S::Error | S::DeployWaitAgent | S::DeployWaitWrite,
-            E::Undeploy,
-        ) => Go(S::Deleting, &[Effect::PowerOff, Effect::ForgetInstance]),
+        (S::Active | S::DeployFailed | S::Error | S::DeployWaitAgent | S::DeployWaitWrite, E::Undeploy) => {
+            Go(S::Deleting, &[Effect::PowerOff, Effect::ForgetInstance])
+        }
         (S::Deleting, E::Done) => Go(S::CleanBoot, BOOT),
         (S::Deleting, E::Failed) => Go(S::Error, NOTHING),
 
@@ -198,7 +195,15 @@ mod tests {
     #[test]
     fn a_busy_node_takes_no_second_operation() {
         for (from, event, to, _) in goes() {
-            let starts = matches!(event, Event::Manage | Event::Inspect | Event::Provide | Event::Adopt | Event::Deploy | Event::Rebuild);
+            let starts = matches!(
+                event,
+                Event::Manage
+                    | Event::Inspect
+                    | Event::Provide
+                    | Event::Adopt
+                    | Event::Deploy
+                    | Event::Rebuild
+            );
             assert!(!(from.is_busy() && starts), "{from:?} + {event:?} -> {to:?}");
         }
     }

@@ -27,13 +27,17 @@ const ANSWER_LIMIT: usize = 32 << 20;
 /// Why an agent did not do what it was asked. Never holds its token.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AgentError {
-    #[error("no answer from the agent at {url}; check the network between it and billetd, and its serial console")]
+    #[error(
+        "no answer from the agent at {url}; check the network between it and billetd, and its serial console"
+    )]
     Unreachable {
         url: String,
         #[source]
         err: reqwest::Error,
     },
-    #[error("the agent at {url} refuses its own token: it was restarted in the middle of the operation; start again")]
+    #[error(
+        "the agent at {url} refuses its own token: it was restarted in the middle of the operation; start again"
+    )]
     Restarted { url: String },
     #[error("the agent at {url} answered {status}: {fault}")]
     Refused { url: String, status: u16, fault: String },
@@ -100,9 +104,14 @@ impl AgentClient {
         limit: Duration,
     ) -> Result<T, AgentError> {
         // The URL holds the token: it must not reach an error.
-        let lost = |err: reqwest::Error| AgentError::Unreachable { url: self.url.clone(), err: err.without_url() };
-        let mut answer =
-            request.query(&[("agent_token", self.token.expose())]).timeout(limit).send().await.map_err(lost)?;
+        let lost =
+            |err: reqwest::Error| AgentError::Unreachable { url: self.url.clone(), err: err.without_url() };
+        let mut answer = request
+            .query(&[("agent_token", self.token.expose())])
+            .timeout(limit)
+            .send()
+            .await
+            .map_err(lost)?;
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(lost)? {
@@ -115,8 +124,10 @@ impl AgentClient {
             return Err(AgentError::Restarted { url: self.url.clone() });
         }
         if status >= 400 {
-            let fault = serde_json::from_slice::<Fault>(&body)
-                .map_or_else(|_| String::from_utf8_lossy(&body).chars().take(200).collect(), |fault| fault.faultstring);
+            let fault = serde_json::from_slice::<Fault>(&body).map_or_else(
+                |_| String::from_utf8_lossy(&body).chars().take(200).collect(),
+                |fault| fault.faultstring,
+            );
             return Err(AgentError::Refused { url: self.url.clone(), status, fault });
         }
         serde_json::from_slice(&body).map_err(|err| AgentError::Garbled { url: self.url.clone(), err })
@@ -158,14 +169,17 @@ impl AgentClient {
             tries += 1;
             let attempt = async {
                 let commands = self.commands().await?;
-                let ours = |last: &&CommandResult| last.command_name == bare && Some(last.id.as_str()) != seen;
+                let ours =
+                    |last: &&CommandResult| last.command_name == bare && Some(last.id.as_str()) != seen;
                 match commands.last().filter(ours) {
                     Some(started) => Ok(started.clone()),
                     None => self.command(name, params.clone(), false).await,
                 }
             };
             match attempt.await {
-                Err(error) if error.is_lost_connection() && tries < TRIES => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(error) if error.is_lost_connection() && tries < TRIES => {
+                    tokio::time::sleep(RETRY_PAUSE).await
+                }
                 result => return result,
             }
         }
@@ -222,13 +236,20 @@ impl Inner {
     }
 
     /// Run a command and have its result.
-    pub(super) async fn ask(&self, node: &Node, name: &str, params: Map<String, Value>) -> Result<CommandResult, EffectError> {
+    pub(super) async fn ask(
+        &self,
+        node: &Node,
+        name: &str,
+        params: Map<String, Value>,
+    ) -> Result<CommandResult, EffectError> {
         let agent = self.agent(node).await?;
         let mut tries = 0;
         let result = loop {
             tries += 1;
             match agent.command(name, params.clone(), true).await {
-                Err(error) if error.is_lost_connection() && tries < TRIES => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(error) if error.is_lost_connection() && tries < TRIES => {
+                    tokio::time::sleep(RETRY_PAUSE).await
+                }
                 result => break result.map_err(self.agent_failed(node, name))?,
             }
         };
@@ -242,7 +263,12 @@ impl Inner {
 
     /// Poll command `id` until it ends; its progress is kept meanwhile. A lost
     /// connection is borne for the silence timeout.
-    pub(super) async fn follow(&self, node: &Node, step: &str, id: &str) -> Result<CommandResult, EffectError> {
+    pub(super) async fn follow(
+        &self,
+        node: &Node,
+        step: &str,
+        id: &str,
+    ) -> Result<CommandResult, EffectError> {
         let mut answered = Instant::now();
         loop {
             let agent = self.agent(node).await?;
@@ -262,7 +288,9 @@ impl Inner {
                         }
                     }
                 }
-                Err(error) if error.is_lost_connection() && answered.elapsed() < self.settings.silence_timeout => {
+                Err(error)
+                    if error.is_lost_connection() && answered.elapsed() < self.settings.silence_timeout =>
+                {
                     tracing::debug!(node = %node.title(), step, error = chain(&error), "the agent does not answer; trying again");
                 }
                 Err(error) => return Err(self.agent_failed(node, step)(error)),

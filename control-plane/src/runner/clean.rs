@@ -23,7 +23,8 @@ pub(super) fn step_name(step: &Value) -> String {
 
 /// All steps of all hardware managers.
 pub(super) fn steps_of(result: &CommandResult, key: &str) -> Vec<Value> {
-    let managers = result.command_result.as_ref().and_then(|result| result.get(key)).and_then(Value::as_object);
+    let managers =
+        result.command_result.as_ref().and_then(|result| result.get(key)).and_then(Value::as_object);
     managers
         .into_iter()
         .flat_map(|managers| managers.values())
@@ -43,8 +44,13 @@ pub(super) fn version_of(result: &CommandResult) -> Value {
 /// `node` and `ports`, which go with every command about steps.
 pub(super) async fn arguments(inner: &Inner, node: &Node) -> Result<Map<String, Value>, EffectError> {
     let base = &inner.settings.advertise;
-    let ports: Vec<Value> =
-        inner.store.ports(Some(node.uuid)).await?.iter().map(|port| Value::Object(view::port(port, base))).collect();
+    let ports: Vec<Value> = inner
+        .store
+        .ports(Some(node.uuid))
+        .await?
+        .iter()
+        .map(|port| Value::Object(view::port(port, base)))
+        .collect();
     let mut map = Map::new();
     map.insert("node".to_owned(), Value::Object(view::node(node, base)));
     map.insert("ports".to_owned(), ports.into());
@@ -61,7 +67,9 @@ pub(super) async fn fetch_steps(inner: &Inner, node: &Node) -> Result<Option<Out
     let mut steps = Vec::new();
     for wanted in inner.settings.clean_policy.steps() {
         let Some(step) = offered.iter().find(|step| step_name(step) == *wanted) else {
-            let what = format!("its agent has no clean step {wanted}; boot the ramdisk that belongs to this billetd");
+            let what = format!(
+                "its agent has no clean step {wanted}; boot the ramdisk that belongs to this billetd"
+            );
             return Err(EffectError::Refused { node: node.title(), what });
         };
         let mut step = step.clone();
@@ -108,7 +116,12 @@ pub(super) async fn start_step(inner: &Inner, node: &Node) -> Result<Option<Outc
 }
 
 /// Check that the result is this step's, and keep its evidence.
-pub(super) async fn take_result(inner: &Inner, node: &Node, step: &str, result: &CommandResult) -> Result<(), EffectError> {
+pub(super) async fn take_result(
+    inner: &Inner,
+    node: &Node,
+    step: &str,
+    result: &CommandResult,
+) -> Result<(), EffectError> {
     let body = result.command_result.clone().unwrap_or(Value::Null);
     let echoed = body.get("clean_step").map(step_name).unwrap_or_default();
     if echoed != step {
@@ -172,11 +185,10 @@ fn verified_body(document: &Value, certificate: &str) -> Result<Value, String> {
     if certificate.is_empty() {
         return Err("the agent sent no certificate to check its evidence with".to_owned());
     }
-    let pinned: CertificatePem = certificate
-        .parse()
-        .map_err(|error| format!("the agent's certificate is not usable: {error}"))?;
-    let signed: Signed =
-        serde_json::from_value(document.clone()).map_err(|error| format!("there is no signed evidence: {error}"))?;
+    let pinned: CertificatePem =
+        certificate.parse().map_err(|error| format!("the agent's certificate is not usable: {error}"))?;
+    let signed: Signed = serde_json::from_value(document.clone())
+        .map_err(|error| format!("there is no signed evidence: {error}"))?;
     evidence::verify(&signed, Some(&pinned)).map_err(|error| super::transition::chain(&error))
 }
 
@@ -207,7 +219,10 @@ fn missing_proof(inventory: &Value, erasures: &[Erasure], step: &str) -> Result<
     }
     if let Some(bad) = erasures.iter().find(|erasure| !erasure.verified) {
         let reason = bad.reason.as_deref().unwrap_or("no reason");
-        return Err(format!("the evidence of {step} on {} is not good: {reason}; clean the node again", bad.device));
+        return Err(format!(
+            "the evidence of {step} on {} is not good: {reason}; clean the node again",
+            bad.device
+        ));
     }
     for disk in disks {
         if !erasures.iter().any(|erasure| is_about(erasure, disk)) {
@@ -259,7 +274,8 @@ mod tests {
 
     #[test]
     fn every_disk_needs_its_own_good_evidence() {
-        let two = json!({"disks": [{"name": "/dev/sda", "serial": "A"}, {"name": "/dev/sdb", "serial": "B"}]});
+        let two =
+            json!({"disks": [{"name": "/dev/sda", "serial": "A"}, {"name": "/dev/sdb", "serial": "B"}]});
         let plain = json!({"disks": [{"name": "/dev/vda", "serial": null}]});
         let (a, b) = (erasure("/dev/sda", Some("A"), true), erasure("/dev/sdb", Some("B"), true));
         let renamed = [erasure("/dev/sdb", Some("A"), true), erasure("/dev/sda", Some("B"), true)];

@@ -19,7 +19,8 @@ pub(super) async fn fetch_steps(inner: &Inner, node: &Node) -> Result<Option<Out
     let result = inner.ask(node, "deploy.get_deploy_steps", arguments(inner, node).await?).await?;
     let steps = super::clean::steps_of(&result, "deploy_steps");
     if !steps.iter().any(|step| super::clean::step_name(step) == WRITE_IMAGE) {
-        let what = format!("its agent has no step {WRITE_IMAGE}; boot the ramdisk that belongs to this billetd");
+        let what =
+            format!("its agent has no step {WRITE_IMAGE}; boot the ramdisk that belongs to this billetd");
         return Err(EffectError::Refused { node: node.title(), what });
     }
     let version = super::clean::version_of(&result);
@@ -36,7 +37,8 @@ pub(super) async fn fetch_steps(inner: &Inner, node: &Node) -> Result<Option<Out
 pub(crate) fn image_info(node: &Node) -> Result<Value, String> {
     let info = node.object("instance_info");
     let text = |key: &str| info.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let source = text("image_source").ok_or("instance_info has no image_source; set it to the image's URL")?;
+    let source =
+        text("image_source").ok_or("instance_info has no image_source; set it to the image's URL")?;
     if !source.starts_with("http://") && !source.starts_with("https://") {
         return Err(format!("instance_info image_source {source:?} is not an http or https URL"));
     }
@@ -96,8 +98,9 @@ async fn install_bootloader(inner: &Inner, node: &Node) -> Result<(), EffectErro
     let commands = agent.commands().await.map_err(inner.agent_failed(node, STEP))?;
     let earlier = commands.last().filter(|last| last.command_name == STEP);
     let started = match earlier {
-        // A process that was killed started it: a busy agent takes no other command.
-        Some(started) if started.command_status == CommandStatus::Running => started.clone(),
+        // A process that was killed started it. It is this deployment's: an
+        // earlier one's would have this one's write_image behind it.
+        Some(started) if started.command_status != CommandStatus::Failed => started.clone(),
         Some(_) | None => start_bootloader(inner, node).await?,
     };
     if started.command_status == CommandStatus::Succeeded {
@@ -112,7 +115,11 @@ async fn install_bootloader(inner: &Inner, node: &Node) -> Result<(), EffectErro
 }
 
 async fn start_bootloader(inner: &Inner, node: &Node) -> Result<CommandResult, EffectError> {
-    let found = inner.ask(node, "standby.get_partition_uuids", Map::new()).await?.command_result.unwrap_or(Value::Null);
+    let found = inner
+        .ask(node, "standby.get_partition_uuids", Map::new())
+        .await?
+        .command_result
+        .unwrap_or(Value::Null);
     let text = |key: &str| found.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let params = json!({
         "root_uuid": text("root uuid"), "efi_system_part_uuid": text("efi system partition uuid"),
@@ -159,7 +166,9 @@ mod tests {
 
     #[test]
     fn image_info_is_ironics() {
-        let image = image_info(&node(json!({"image_source": "http://h/images/tinyos.raw?x=1", "image_checksum": "ab", "image_disk_format": "raw"})));
+        let image = image_info(&node(
+            json!({"image_source": "http://h/images/tinyos.raw?x=1", "image_checksum": "ab", "image_disk_format": "raw"}),
+        ));
         let image = image.expect("complete");
         assert_eq!(image["id"], "tinyos.raw");
         assert_eq!(image["urls"], json!(["http://h/images/tinyos.raw?x=1"]));

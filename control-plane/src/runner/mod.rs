@@ -40,8 +40,8 @@ use crate::{
 };
 
 pub(crate) use deploy::image_info;
-pub(crate) use transition::chain;
 pub use settings::{CleanPolicy, Settings};
+pub(crate) use transition::chain;
 
 /// Events that wait for one node's task. A sender waits when it is full:
 /// nothing is dropped.
@@ -71,7 +71,11 @@ struct Inner {
 
 #[derive(Debug)]
 enum Message {
-    Happened { event: Event, words: Option<String>, reply: Option<oneshot::Sender<Result<Verdict, HandleError>>> },
+    Happened {
+        event: Event,
+        words: Option<String>,
+        reply: Option<oneshot::Sender<Result<Verdict, HandleError>>>,
+    },
     Resume,
 }
 
@@ -148,7 +152,12 @@ impl Conductor {
     ///
     /// # Errors
     /// [`HandleError`]; then nothing has changed.
-    pub async fn tell(&self, node: Uuid, event: Event, words: Option<String>) -> Result<Verdict, HandleError> {
+    pub async fn tell(
+        &self,
+        node: Uuid,
+        event: Event,
+        words: Option<String>,
+    ) -> Result<Verdict, HandleError> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Happened { event, words, reply: Some(reply) };
         self.inbox(node).send(message).await.map_err(|_| HandleError::Stopping)?;

@@ -55,7 +55,11 @@ impl Inner {
     }
 
     /// Change a node without moving it.
-    pub(super) async fn change(&self, uuid: Uuid, mut change: impl FnMut(&mut Node)) -> Result<(), EffectError> {
+    pub(super) async fn change(
+        &self,
+        uuid: Uuid,
+        mut change: impl FnMut(&mut Node),
+    ) -> Result<(), EffectError> {
         let changed = self.store.change(uuid, |node| {
             change(node);
             Ok::<_, std::convert::Infallible>(((), Along::default()))
@@ -134,7 +138,8 @@ async fn boot_ramdisk(inner: &Inner, node: &Node) -> Result<Option<Outcome>, Eff
 }
 
 fn calls_lately(inner: &Inner, node: &Node) -> bool {
-    let lately = node.agent.last_heartbeat.is_some_and(|time| time.elapsed() < inner.settings.heartbeat_timeout);
+    let lately =
+        node.agent.last_heartbeat.is_some_and(|time| time.elapsed() < inner.settings.heartbeat_timeout);
     lately && node.agent.url.is_some() && lock(&inner.tokens).contains_key(&node.uuid)
 }
 
@@ -162,8 +167,15 @@ async fn await_agent(inner: &Inner, uuid: Uuid) -> Result<Option<Outcome>, Effec
 async fn collect_logs(inner: &Inner, node: &Node) -> Result<(), EffectError> {
     let Some(agent) = inner.agent_now(node)? else { return Ok(()) };
     let params = serde_json::Map::new();
-    let result = agent.command("log.collect_system_logs", params, true).await.map_err(inner.agent_failed(node, "collect_system_logs"))?;
-    let logs = result.command_result.as_ref().and_then(|result| result.get("system_logs")).and_then(|logs| logs.as_str());
+    let result = agent
+        .command("log.collect_system_logs", params, true)
+        .await
+        .map_err(inner.agent_failed(node, "collect_system_logs"))?;
+    let logs = result
+        .command_result
+        .as_ref()
+        .and_then(|result| result.get("system_logs"))
+        .and_then(|logs| logs.as_str());
     if let Some(logs) = logs.filter(|logs| logs.len() <= LOGS_LIMIT) {
         inner.store.put_agent_logs(node.uuid, logs).await?;
     }

@@ -64,11 +64,20 @@ pub(super) async fn bring(inner: &Inner, node: &Node, wanted: PowerState) -> Res
     if wait(inner, node, wanted, inner.settings.power_timeout).await? {
         return Ok(());
     }
-    Err(EffectError::PowerStuck { node: node.title(), wanted: words(wanted), after: inner.settings.power_timeout })
+    Err(EffectError::PowerStuck {
+        node: node.title(),
+        wanted: words(wanted),
+        after: inner.settings.power_timeout,
+    })
 }
 
 /// Whether the machine reaches `wanted` within `limit`.
-pub(super) async fn wait(inner: &Inner, node: &Node, wanted: PowerState, limit: Duration) -> Result<bool, EffectError> {
+pub(super) async fn wait(
+    inner: &Inner,
+    node: &Node,
+    wanted: PowerState,
+    limit: Duration,
+) -> Result<bool, EffectError> {
     let began = Instant::now();
     let bmc = bmc_of(node)?;
     loop {
@@ -127,7 +136,10 @@ pub(super) async fn is_uefi(inner: &Inner, node: &Node) -> Result<bool, EffectEr
         return Ok(mode == BootMode::Uefi);
     }
     let found = inner.store.inventory(node.uuid).await?;
-    let seen = found.as_ref().and_then(|found| found.inventory.pointer("/boot/current_boot_mode")).and_then(Value::as_str);
+    let seen = found
+        .as_ref()
+        .and_then(|found| found.inventory.pointer("/boot/current_boot_mode"))
+        .and_then(Value::as_str);
     if let Some(mode) = seen {
         return Ok(mode == "uefi");
     }
@@ -136,7 +148,11 @@ pub(super) async fn is_uefi(inner: &Inner, node: &Node) -> Result<bool, EffectEr
 }
 
 /// What `PUT …/states/power` asks for: accepted by the BMC when this returns.
-pub(super) async fn request(inner: &Inner, uuid: Uuid, action: PowerAction) -> Result<PowerState, EffectError> {
+pub(super) async fn request(
+    inner: &Inner,
+    uuid: Uuid,
+    action: PowerAction,
+) -> Result<PowerState, EffectError> {
     let node = inner.node(uuid).await?;
     let wanted = match action {
         PowerAction::On | PowerAction::ForceRestart => PowerState::On,
@@ -154,7 +170,9 @@ pub(super) async fn confirm(inner: &Inner, uuid: Uuid, wanted: PowerState) -> Re
     let reached = wait(inner, &node, wanted, limit).await;
     let error = match &reached {
         Ok(true) => None,
-        Ok(false) => Some(chain(&EffectError::PowerStuck { node: node.title(), wanted: words(wanted), after: limit })),
+        Ok(false) => {
+            Some(chain(&EffectError::PowerStuck { node: node.title(), wanted: words(wanted), after: limit }))
+        }
         Err(error) => Some(chain(error)),
     };
     inner

@@ -43,10 +43,9 @@ pub(super) async fn handle(
             let verdict = next(from, event)?;
             let along = match verdict {
                 Verdict::Stay => Along::default(),
-                Verdict::Go(to, effects) => Along {
-                    effects: Some(effects),
-                    moment: Some(enter(node, event, to, words.as_deref())),
-                },
+                Verdict::Go(to, effects) => {
+                    Along { effects: Some(effects), moment: Some(enter(node, event, to, words.as_deref())) }
+                }
             };
             Ok::<_, Denied>(((from, verdict, node.title()), along))
         })
@@ -72,8 +71,10 @@ fn enter(node: &mut Node, event: Event, to: State, words: Option<&str>) -> Momen
         | Event::Rebuild
         | Event::Undeploy => node.known.last_error = None,
         Event::Abort => {
-            node.known.last_error =
-                Some(format!("The operation was aborted by a user in state \"{}\"; start it again, or manage the node.", from.provision_state()));
+            node.known.last_error = Some(format!(
+                "The operation was aborted by a user in state \"{}\"; start it again, or manage the node.",
+                from.provision_state()
+            ));
         }
         Event::Failed | Event::TimedOut => {
             let reason = words.unwrap_or("no reason was given; see the log of billetd");

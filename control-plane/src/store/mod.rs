@@ -10,7 +10,9 @@ mod ports;
 
 use std::{path::Path, time::Duration};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use uuid::Uuid;
 
 pub use attachments::{Erasure, Inventory, Moment};
@@ -125,7 +127,9 @@ fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
 /// Like [`failed`], but a violated uniqueness is the user's to solve.
 fn failed_or_duplicate(what: &'static str, name: String) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |err| match &err {
-        sqlx::Error::Database(database) if database.is_unique_violation() => StoreError::Duplicate { what: name },
+        sqlx::Error::Database(database) if database.is_unique_violation() => {
+            StoreError::Duplicate { what: name }
+        }
         _ => StoreError::Query { what, err },
     }
 }

@@ -156,7 +156,11 @@ impl Store {
         ];
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin a transaction"))?;
         for statement in STATEMENTS {
-            sqlx::query(statement).bind(uuid.to_string()).execute(&mut *tx).await.map_err(failed("delete a node"))?;
+            sqlx::query(statement)
+                .bind(uuid.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed("delete a node"))?;
         }
         tx.commit().await.map_err(failed("commit"))
     }
@@ -220,7 +224,11 @@ async fn write(tx: &mut SqliteConnection, node: &Node, revision: i64) -> Result<
     Ok(done.rows_affected() == 1)
 }
 
-async fn replace_effects(tx: &mut SqliteConnection, uuid: Uuid, effects: &[Effect]) -> Result<(), StoreError> {
+async fn replace_effects(
+    tx: &mut SqliteConnection,
+    uuid: Uuid,
+    effects: &[Effect],
+) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM effects WHERE node_uuid = $1")
         .bind(uuid.to_string())
         .execute(&mut *tx)

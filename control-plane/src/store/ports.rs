@@ -20,7 +20,10 @@ impl Store {
             .bind(to_json("port", port)?)
             .execute(&self.pool)
             .await
-            .map_err(failed_or_duplicate("store a port", format!("A port with MAC address {}", port.address)))?;
+            .map_err(failed_or_duplicate(
+                "store a port",
+                format!("A port with MAC address {}", port.address),
+            ))?;
         Ok(())
     }
 
@@ -36,7 +39,10 @@ impl Store {
             .bind(port.uuid.to_string())
             .execute(&self.pool)
             .await
-            .map_err(failed_or_duplicate("store a port", format!("A port with MAC address {}", port.address)))?;
+            .map_err(failed_or_duplicate(
+                "store a port",
+                format!("A port with MAC address {}", port.address),
+            ))?;
         Ok(())
     }
 
@@ -46,12 +52,13 @@ impl Store {
     /// [`StoreError`].
     pub async fn ports(&self, node: Option<Uuid>) -> Result<Vec<Port>, StoreError> {
         let node = node.map(|uuid| uuid.to_string());
-        let rows = sqlx::query("SELECT record FROM ports WHERE $1 IS NULL OR node_uuid = $2 ORDER BY address")
-            .bind(&node)
-            .bind(&node)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("list ports"))?;
+        let rows =
+            sqlx::query("SELECT record FROM ports WHERE $1 IS NULL OR node_uuid = $2 ORDER BY address")
+                .bind(&node)
+                .bind(&node)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(failed("list ports"))?;
         rows.iter().map(|row| from_json("port", row.get("record"))).collect()
     }
 
@@ -60,7 +67,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn find_port(&self, uuid_or_address: &str) -> Result<Option<Port>, StoreError> {
-        let address = uuid_or_address.parse::<Mac>().map_or_else(|_| uuid_or_address.to_owned(), |mac| mac.to_string());
+        let address =
+            uuid_or_address.parse::<Mac>().map_or_else(|_| uuid_or_address.to_owned(), |mac| mac.to_string());
         let row = sqlx::query("SELECT record FROM ports WHERE uuid = $1 OR address = $2")
             .bind(uuid_or_address.to_ascii_lowercase())
             .bind(address)

@@ -19,6 +19,8 @@ use super::machine::Machine;
 pub struct Script {
     /// Boots, and never calls.
     pub mute: bool,
+    /// Boots, and calls when the test lets it.
+    pub asleep: bool,
     /// Commands of these names (or steps) run until the test releases them.
     pub hold: Vec<String>,
     /// Steps of these names fail.
@@ -50,6 +52,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             mute: false,
+            asleep: false,
             hold: vec![],
             fail: vec![],
             evidence: Evidence::Good,
@@ -85,6 +88,9 @@ pub async fn boot(machine: Machine) {
     let script = machine.inside.lock().unwrap().script.clone();
     if script.mute {
         return;
+    }
+    while machine.inside.lock().unwrap().script.asleep {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let ipxe = retry(|| http.get(format!("{}/boot/{}.ipxe", machine.billetd, machine.mac))).await.1;
@@ -138,9 +144,16 @@ async fn serve(machine: Machine, http: reqwest::Client) {
     let url = format!("https://{}", listener.local_addr().unwrap());
     let identity = identity();
     let key = pem(&identity.pkcs8);
-    let tls = RustlsConfig::from_pem(identity.certificate.clone().into_bytes(), key.into_bytes()).await.unwrap();
+    let tls =
+        RustlsConfig::from_pem(identity.certificate.clone().into_bytes(), key.into_bytes()).await.unwrap();
     let heartbeat = json!({"callback_url": url, "agent_token": token, "agent_version": "test", "agent_verify_ca": identity.certificate});
-    let agent = Arc::new(Agent { machine: machine.clone(), token, identity, commands: Mutex::default(), beat: tokio::sync::Notify::new() });
+    let agent = Arc::new(Agent {
+        machine: machine.clone(),
+        token,
+        identity,
+        commands: Mutex::default(),
+        beat: tokio::sync::Notify::new(),
+    });
     let app = Router::new().route("/v1/commands/", get(list).post(command)).with_state(Arc::clone(&agent));
     let api = axum_server::from_tcp_rustls(listener, tls).unwrap().serve(app.into_make_service());
     let beats = async {
@@ -165,7 +178,10 @@ fn pem(pkcs8: &[u8]) -> String {
 type Answer = (StatusCode, Json<Value>);
 
 fn refused() -> Answer {
-    (StatusCode::UNAUTHORIZED, Json(json!({"faultcode": "Client", "faultstring": "401 Unauthorized: Token invalid."})))
+    (
+        StatusCode::UNAUTHORIZED,
+        Json(json!({"faultcode": "Client", "faultstring": "401 Unauthorized: Token invalid."})),
+    )
 }
 
 async fn list(State(agent): State<Arc<Agent>>, Query(query): Query<HashMap<String, String>>) -> Answer {
@@ -209,14 +225,18 @@ async fn command(
     let step = request["params"]["step"]["step"].as_str().unwrap_or(bare);
     let mut commands = agent.commands.lock().unwrap();
     if commands.iter().any(|command| command["command_status"] == "RUNNING") {
-        return (StatusCode::CONFLICT, Json(json!({"faultcode": "Client", "faultstring": "Agent is busy: executing"})));
+        return (
+            StatusCode::CONFLICT,
+            Json(json!({"faultcode": "Client", "faultstring": "Agent is busy: executing"})),
+        );
     }
     let mut command = json!({
         "id": format!("command-{}", commands.len()), "command_name": bare, "command_status": "RUNNING", "command_error": null,
         "command_result": {"progress": {"step": step, "bytes": 1, "total": 2, "bytes_per_s": 1, "message": "working"}},
         "step": step, "request": request,
     });
-    let runs_on = ["execute_clean_step", "execute_deploy_step", "install_bootloader", "power_off"].contains(&bare);
+    let runs_on =
+        ["execute_clean_step", "execute_deploy_step", "install_bootloader", "power_off"].contains(&bare);
     if !runs_on {
         finish(&agent, &script, &mut command);
     }
@@ -246,7 +266,9 @@ fn finish(agent: &Agent, script: &Script, command: &mut Value) {
     command["command_result"] = match command["command_name"].as_str().unwrap() {
         "get_clean_steps" => json!({"clean_steps": {"GenericHardwareManager": [step_of("erase_devices", 10),
             step_of("erase_devices_metadata", 99), step_of("erase_pstore", 0)]}, "hardware_manager_version": version}),
-        "get_deploy_steps" => json!({"deploy_steps": {"GenericHardwareManager": [step_of("write_image", 0)]}, "hardware_manager_version": version}),
+        "get_deploy_steps" => {
+            json!({"deploy_steps": {"GenericHardwareManager": [step_of("write_image", 0)]}, "hardware_manager_version": version})
+        }
         "execute_clean_step" => json!({"clean_result": evidence(agent, script), "clean_step": sent}),
         "execute_deploy_step" => json!({"deploy_result": null, "deploy_step": sent}),
         "get_partition_uuids" => json!({"root uuid": "0x12345678"}),

@@ -77,7 +77,10 @@ impl Billetd {
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).header("X-OpenStack-Ironic-API-Version", "1.110");
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .header("X-OpenStack-Ironic-API-Version", "1.110");
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -93,7 +96,8 @@ impl Billetd {
     }
 
     pub async fn verb(&self, node: &str, body: Value) {
-        let (status, answer) = self.call(Method::PUT, &format!("/v1/nodes/{node}/states/provision"), Some(body.clone())).await;
+        let (status, answer) =
+            self.call(Method::PUT, &format!("/v1/nodes/{node}/states/provision"), Some(body.clone())).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{body}: {answer}");
     }
 
@@ -123,7 +127,8 @@ impl Billetd {
         let (status, node) = self.call(Method::POST, "/v1/nodes", Some(body)).await;
         assert_eq!(status, StatusCode::CREATED, "{node}");
         let uuid = node["uuid"].as_str().unwrap().to_owned();
-        let (status, port) = self.call(Method::POST, "/v1/ports", Some(json!({"node_uuid": uuid, "address": mac}))).await;
+        let (status, port) =
+            self.call(Method::POST, "/v1/ports", Some(json!({"node_uuid": uuid, "address": mac}))).await;
         assert_eq!(status, StatusCode::CREATED, "{port}");
         uuid
     }
