@@ -78,7 +78,10 @@ struct Ready {
 /// Run it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(place) = args.evidence.as_ref().filter(|place| args.targets.len() > 1 && !place.is_dir()) {
-        eprintln!("billet-agent: several disks need a directory for their evidence; {} is none", place.display());
+        eprintln!(
+            "billet-agent: several disks need a directory for their evidence; {} is none",
+            place.display()
+        );
         return Ok(ExitCode::from(REFUSED));
     }
     let ready = match prepare(&args)? {
@@ -121,7 +124,8 @@ fn prepare(args: &Args) -> anyhow::Result<Result<Vec<Ready>, Vec<String>>> {
             continue;
         };
         let subject = Subject::read(Path::new("/"), disk)?;
-        let abilities = Abilities::read(&path).with_context(|| format!("asking {} what it can do", path.display()))?;
+        let abilities =
+            Abilities::read(&path).with_context(|| format!("asking {} what it can do", path.display()))?;
         match erase::plan(subject.clone(), abilities, args.policy()) {
             Ok(plan) => ready.push(Ready { subject, plan }),
             Err(refusal) => refusals.push(refusal.to_string()),
@@ -187,8 +191,11 @@ fn keep(args: &Args, disk: &str, signed: &Signed) -> anyhow::Result<()> {
 }
 
 fn bar(path: &str) -> ProgressBar {
-    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{prefix} {msg:9} {wide_bar} {percent:>3}% {binary_bytes_per_sec} {eta}");
+    let target =
+        if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template(
+        "{prefix} {msg:9} {wide_bar} {percent:>3}% {binary_bytes_per_sec} {eta}",
+    );
     let bar = ProgressBar::with_draw_target(None, target).with_prefix(path.to_owned());
     match style {
         Ok(style) => bar.with_style(style),

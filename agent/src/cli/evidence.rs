@@ -62,8 +62,11 @@ fn certificate(path: &Path) -> anyhow::Result<CertificatePem> {
 
 fn check(path: &Path, pinned: Option<&CertificatePem>) -> anyhow::Result<Value> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes)).context("cannot read it")?;
-    let verify = |bytes: &[u8]| -> Result<Value, VerifyError> { evidence::verify(&Signed::parse(bytes)?, pinned) };
+    File::open(path)
+        .and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes))
+        .context("cannot read it")?;
+    let verify =
+        |bytes: &[u8]| -> Result<Value, VerifyError> { evidence::verify(&Signed::parse(bytes)?, pinned) };
     Ok(verify(&bytes)?)
 }
 
@@ -85,7 +88,10 @@ fn report(path: &Path, body: &Value, pinned: bool) -> bool {
         text(&body["issued_at"]),
     );
     if !erased {
-        eprintln!("{}: NOT PROVEN: the document is whole, and says that the disk was not erased", path.display());
+        eprintln!(
+            "{}: NOT PROVEN: the document is whole, and says that the disk was not erased",
+            path.display()
+        );
     }
     erased
 }
