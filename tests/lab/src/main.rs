@@ -31,6 +31,10 @@ enum Job {
         /// A folder of images: *.qcow2, *.raw.zst, *.raw.gz, *.raw; the servers get the first two formats.
         #[arg(long, default_value = "target/images")]
         images: PathBuf,
+        /// Boot the ramdisk anew for inspection, cleaning and deployment, instead of keeping the agent
+        /// of the first boot (Ironic's fast track).
+        #[arg(long)]
+        cold: bool,
     },
     /// One story for the tests; prints the report as JSON.
     Scenario {
@@ -134,9 +138,13 @@ fn say(to: &mut impl std::io::Write, text: &str) {
 #[tokio::main]
 async fn run(cli: Cli) -> Result<u8> {
     match cli.job {
-        Job::Demo { parts, images } => {
+        Job::Demo { parts, images, cold } => {
             let cast = demo::demo_cast(&images, parts.memory)?;
-            let report = tell(&parts.parts(images), cast).await?;
+            let mut parts = parts.parts(images);
+            if !cold {
+                parts.billetd_arguments.push("--fast-track".to_owned());
+            }
+            let report = tell(&parts, cast).await?;
             say(
                 &mut stdout(),
                 &format!("\n{}\n{}\n", report.table(), parts.out.join("report.json").display()),
