@@ -1,1 +1,171 @@
+use std::{
+    io::Write,
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+
 use super::*;
+
+/// What one connection to the server does, in order.
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    /// Answer as asked, ranges included, but close after so many bytes of body.
+    Cut(usize),
+    /// Answer everything, whatever range was asked.
+    Ignore,
+    /// Answer this status with no body.
+    Status(&'static str),
+    /// Say nothing and close.
+    Hang,
+    /// Answer as asked.
+    Serve,
+}
+
+/// A server that misbehaves as told, once a connection, and then serves well.
+/// Returns its URL and the requests it will have seen.
+fn server(body: Vec<u8>, script: Vec<Does>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/image.raw", listener.local_addr().expect("bound"));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&seen);
+    thread::spawn(move || {
+        let mut script = script.into_iter();
+        for connection in listener.incoming().flatten() {
+            let does = script.next().unwrap_or(Does::Serve);
+            answer(connection, &body, does, &requests).ok();
+        }
+    });
+    (url, seen)
+}
+
+fn answer(mut to: TcpStream, body: &[u8], does: Does, seen: &Mutex<Vec<String>>) -> io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        to.read_exact(&mut byte)?;
+        request.push(byte[0]);
+    }
+    let request = String::from_utf8_lossy(&request).to_lowercase();
+    seen.lock().expect("not poisoned").push(request.clone());
+    let range = request.lines().find_map(|line| line.strip_prefix("range: bytes="));
+    let range = range.filter(|_| !matches!(does, Does::Ignore)).and_then(|range| range.split_once('-'));
+    let (head, part) = match range {
+        Some((first, last)) => {
+            let first: usize = first.parse().map_err(io::Error::other)?;
+            let last = last.parse().unwrap_or(body.len() - 1);
+            let total = body.len();
+            (
+                format!("206 Partial Content\r\ncontent-range: bytes {first}-{last}/{total}"),
+                &body[first..=last],
+            )
+        }
+        None => ("200 OK".to_owned(), body),
+    };
+    let sent = match does {
+        Does::Hang => return Ok(()),
+        Does::Status(status) => {
+            return write!(to, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+        Does::Cut(length) => &part[..length.min(part.len())],
+        Does::Ignore | Does::Serve => part,
+    };
+    let length = part.len();
+    write!(
+        to,
+        "HTTP/1.1 {head}\r\ncontent-length: {length}\r\naccept-ranges: bytes\r\netag: \"1\"\r\nconnection: close\r\n\r\n"
+    )?;
+    to.write_all(sent)
+}
+
+fn request(urls: &[&str]) -> Request {
+    let pace = Pace {
+        connect: Duration::from_secs(5),
+        stall: Duration::from_secs(5),
+        retries: 3,
+        delay: Duration::from_millis(1),
+    };
+    // Nobody's certificates are needed for plain HTTP.
+    let trust = Trust::Bundle("/nonexistent".into());
+    Request { pace, ..Request::new(urls.iter().map(ToString::to_string).collect(), trust) }
+}
+
+fn all(request: Request) -> Result<Vec<u8>, String> {
+    let mut source = HttpSource::open(request).map_err(|err| format!("{:#}", anyhow::Error::from(err)))?;
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).map_err(|err| err.to_string())?;
+    Ok(bytes)
+}
+
+fn body() -> Vec<u8> {
+    (0..300_000_u32).map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect()
+}
+
+#[test]
+fn an_image_arrives_whole_whatever_the_server_does() {
+    let scripts: [&[Does]; 7] = [
+        &[],
+        &[Does::Cut(1000)],
+        &[Does::Cut(100_000), Does::Cut(1), Does::Cut(100_000)],
+        &[Does::Cut(5000), Does::Ignore],
+        &[Does::Status("503 Busy"), Does::Hang, Does::Cut(0)],
+        &[Does::Cut(5000), Does::Status("502 Bad"), Does::Status("500 Bad")],
+        &[Does::Hang, Does::Hang, Does::Hang],
+    ];
+    for script in scripts {
+        let (url, _) = server(body(), script.to_vec());
+        assert!(all(request(&[&url])).as_ref() == Ok(&body()), "{script:?}");
+    }
+}
+
+#[test]
+fn a_cut_resumes_at_the_byte_reached() {
+    let (url, seen) = server(body(), vec![Does::Cut(100_000)]);
+    all(request(&[&url])).expect("arrives");
+    let seen = seen.lock().expect("not poisoned");
+    let resumed = seen.last().expect("two requests");
+    assert!(resumed.contains("range: bytes=100000-\r\n") && resumed.contains("if-range: \"1\""), "{resumed}");
+}
+
+#[test]
+fn no_is_no_at_once_and_too_many_failures_are_an_end() {
+    let (url, seen) = server(body(), vec![Does::Status("404 Not Found")]);
+    let error = all(request(&[&url])).expect_err("404");
+    assert!(error.contains("404"), "{error}");
+    assert_eq!(seen.lock().expect("not poisoned").len(), 1, "not asked again");
+    let (url, seen) = server(body(), vec![Does::Status("503 Busy"); 10]);
+    assert!(all(request(&[&url])).is_err());
+    assert_eq!(seen.lock().expect("not poisoned").len(), 4, "one try and three retries");
+    let (url, _) = server(body(), vec![Does::Status("204 No Content")]);
+    assert!(all(request(&[&url])).is_err(), "only 200 is an image");
+}
+
+#[test]
+fn another_mirror_takes_over() {
+    let (bad, _) = server(body(), vec![Does::Status("404 Not Found"); 9]);
+    let (cut, _) = server(body(), vec![Does::Cut(7777), Does::Status("404 Not Found")]);
+    let (good, _) = server(body(), vec![]);
+    assert!(all(request(&[&bad, &cut, &good])).expect("arrives") == body());
+}
+
+#[test]
+fn tables_are_read_out_of_order() {
+    let (url, _) = server(body(), vec![]);
+    let mut source = HttpSource::open(request(&[&url])).expect("opened");
+    assert_eq!(source.length(), Some(Bytes(300_000)));
+    let mut part = vec![0; 100];
+    source.random().expect("ranges").read_exact_at(Bytes(1234), &mut part).expect("read");
+    assert_eq!(part, body()[1234..1334]);
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).expect("arrives");
+    assert!(bytes == body());
+    assert!(source.random().is_none(), "too late");
+}
+
+#[test]
+fn credentials_are_sent_and_never_shown() {
+    let (url, seen) = server(body(), vec![]);
+    let request = Request { authorization: Some(Secret::new("Bearer hunter2")), ..request(&[&url]) };
+    assert!(!format!("{request:?}").contains("hunter2"));
+    all(request).expect("arrives");
+    assert!(seen.lock().expect("not poisoned")[0].contains("authorization: bearer hunter2"));
+}

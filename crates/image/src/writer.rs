@@ -269,9 +269,12 @@ impl<'t, T: Target> Writer<'t, T> {
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PutError> {
-        self.target.write_at(Bytes(at), bytes).map_err(disk_failed(at))?;
-        self.written.0 += bytes.len() as u64;
-        self.record(Record::data(at, bytes))
+        for (piece, at) in bytes.chunks(CHUNK).zip((at..).step_by(CHUNK)) {
+            self.target.write_at(Bytes(at), piece).map_err(disk_failed(at))?;
+            self.written.0 += piece.len() as u64;
+            self.record(Record::data(at, piece))?;
+        }
+        Ok(())
     }
 
     /// Remember what was written; when that is too much, prove it now.
@@ -331,7 +334,3 @@ impl<'t, T: Target> Writer<'t, T> {
 pub(crate) fn disk_failed(at: u64) -> impl FnOnce(io::Error) -> PutError {
     move |err| PutError::Disk { at: Bytes(at), err }
 }
-
-#[cfg(test)]
-#[path = "writer_tests.rs"]
-mod tests;

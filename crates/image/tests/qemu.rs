@@ -1,0 +1,135 @@
+//! qcow2 files of many kinds, made by qemu-img (Debian package qemu-utils), must
+//! become what `qemu-img convert` makes of them, in any order and on any disk.
+
+use std::{fs, path::Path, process::Command};
+
+use disk::FakeDisk;
+use image::{MemorySource, Options, install};
+use model::{Algorithm, Bytes, Digest, Hasher};
+
+/// Options of `qemu-img convert`, every feature in a few combinations.
+const KINDS: [&str; 14] = [
+    "",
+    "-o compat=0.10",
+    "-o cluster_size=512",
+    "-o cluster_size=4k",
+    "-o cluster_size=2M",
+    "-c",
+    "-c -o compat=0.10",
+    "-c -o cluster_size=4k",
+    "-c -o compression_type=zstd",
+    "-c -m 8 -W -o compression_type=zstd,cluster_size=2M",
+    "-o extended_l2=on,cluster_size=16k",
+    "-c -o extended_l2=on,cluster_size=128k,compression_type=zstd",
+    "-o preallocation=metadata",
+    "-o lazy_refcounts=on,refcount_bits=64",
+];
+
+fn digest(bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+/// Text, noise and holes, scattered down to single sectors.
+fn content(length: usize) -> Vec<u8> {
+    let mut noise = 7_u64;
+    let mut bytes = vec![0; length];
+    for (number, sector) in bytes.chunks_mut(512).enumerate() {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        match (number / 300 % 5, noise >> 61) {
+            (0, _) => sector.fill_with(|| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                noise.to_be_bytes()[0]
+            }),
+            (1, _) | (3, 0) => {
+                sector.iter_mut().zip(b"billet ".iter().cycle()).for_each(|(to, from)| *to = *from)
+            }
+            _ => {}
+        }
+    }
+    bytes
+}
+
+fn qemu_img(dir: &Path, arguments: &str) {
+    let output = Command::new("qemu-img").args(arguments.split_whitespace()).current_dir(dir).output();
+    let output = output.expect("qemu-img is installed (Debian package qemu-utils)");
+    assert!(output.status.success(), "qemu-img {arguments}: {output:?}");
+}
+
+#[test]
+fn every_kind_of_qcow2_becomes_what_qemu_says_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for length in [5 * (1 << 20) + 512, 9 << 20] {
+        let raw = content(length);
+        fs::write(dir.path().join("disk.raw"), &raw).expect("written");
+        for kind in KINDS {
+            qemu_img(dir.path(), &format!("convert -f raw -O qcow2 {kind} disk.raw disk.qcow2"));
+            let image = fs::read(dir.path().join("disk.qcow2")).expect("made");
+            for (block, pipe) in [(512, false), (512, true), (4096, false)] {
+                let block = u32::try_from(block).expect("small").try_into().expect("a block size");
+                let mut disk = FakeDisk::filled(0xaa, Bytes(16 << 20), block);
+                let source =
+                    if pipe { MemorySource::pipe(image.clone()) } else { MemorySource::new(image.clone()) };
+                let options = Options { digests: vec![digest(&image)], ..Options::default() };
+                let report = install(source, &mut disk, options, |_| {});
+                assert!(report.is_ok(), "{kind:?} {length} {block:?} {pipe}: {report:?}");
+                assert!(disk.bytes[..length] == raw, "{kind:?} {length} {block:?} {pipe}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_truncation_or_mutation_of_a_qcow2_panics_or_is_taken_for_whole() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("disk.raw"), content(1 << 20)).expect("written");
+    for kind in ["-o cluster_size=4k", "-c -o cluster_size=4k,compression_type=zstd", "-o extended_l2=on"] {
+        qemu_img(dir.path(), &format!("convert -f raw -O qcow2 {kind} disk.raw disk.qcow2"));
+        let image = fs::read(dir.path().join("disk.qcow2")).expect("made");
+        let expected = digest(&image);
+        let attempt = |bytes: Vec<u8>, digest: Digest, pipe: bool| {
+            let mut disk = FakeDisk::filled(0, Bytes(4 << 20), 512.try_into().expect("a block size"));
+            let source = if pipe { MemorySource::pipe(bytes) } else { MemorySource::new(bytes) };
+            let options = Options { digests: vec![digest], ..Options::default() };
+            install(source, &mut disk, options, |_| {})
+        };
+        for part in 0..30 {
+            let cut = image[..image.len() * part / 30].to_vec();
+            let digest = digest(&cut);
+            assert!(attempt(cut.clone(), digest.clone(), false).is_err(), "{kind} cut to {}", cut.len());
+            assert!(attempt(cut.clone(), digest, true).is_err(), "{kind} pipe cut to {}", cut.len());
+        }
+        let mut noise = 3_u64;
+        for round in 0..200 {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let mut bad = image.clone();
+            // The first 32 KiB hold the header and, of small clusters, the tables.
+            let at = (noise >> 33) as usize % bad.len().min(32 << 10);
+            bad[at] ^= (noise >> 20) as u8 | 1;
+            assert!(attempt(bad, expected.clone(), round % 2 == 0).is_err(), "{kind} byte {at}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_in_the_file_is_refused_before_the_first_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("base.raw"), content(1 << 20)).expect("written");
+    let makers = [
+        ("a backing file", "create -f qcow2 -F raw -b base.raw bad.qcow2"),
+        ("an external data file", "create -f qcow2 -o data_file=data.raw,data_file_raw=on bad.qcow2 1M"),
+    ];
+    for (what, arguments) in makers {
+        qemu_img(dir.path(), arguments);
+        let image = fs::read(dir.path().join("bad.qcow2")).expect("made");
+        for source in [MemorySource::new(image.clone()), MemorySource::pipe(image.clone())] {
+            let mut disk = FakeDisk::filled(0xaa, Bytes(4 << 20), 512.try_into().expect("a block size"));
+            let options = Options { digests: vec![digest(&image)], ..Options::default() };
+            let error = install(source, &mut disk, options, |_| {}).expect_err(what);
+            let text = std::error::Error::source(&error).expect("a reason").to_string();
+            assert!(error.is_refusal() && text.contains(what), "{text}");
+            assert!(disk.bytes.iter().all(|&byte| byte == 0xaa), "{what}: untouched");
+        }
+    }
+}
