@@ -290,7 +290,7 @@ mod tests {
             (&plain, &[erasure("/dev/vdb", None, true)], Some("/dev/vda")),
             (&plain, &[], Some("/dev/vda")),
             (&json!({"disks": []}), &[], Some("no disks")),
-            (&Value::Null, &[b.clone()], Some("no disks")),
+            (&Value::Null, std::slice::from_ref(&b), Some("no disks")),
         ];
         for (inventory, erasures, refusal) in cases {
             let verdict = missing_proof(inventory, erasures, "erase_devices");

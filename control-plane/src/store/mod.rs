@@ -126,11 +126,9 @@ fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
 
 /// Like [`failed`], but a violated uniqueness is the user's to solve.
 fn failed_or_duplicate(what: &'static str, name: String) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |err| match &err {
-        sqlx::Error::Database(database) if database.is_unique_violation() => {
-            StoreError::Duplicate { what: name }
-        }
-        _ => StoreError::Query { what, err },
+    move |err| {
+        let violated = err.as_database_error().is_some_and(|database| database.is_unique_violation());
+        if violated { StoreError::Duplicate { what: name } } else { StoreError::Query { what, err } }
     }
 }
 
