@@ -19,7 +19,7 @@ pub(crate) fn read(reader: &Reader<'_>) -> Cpu {
     let topology = Topology::read(reader, &present);
     Cpu {
         architecture,
-        model_name: field(&cpuinfo, &["model name", "cpu model", "cpu", "Processor", "uarch"]),
+        model_name: field(&cpuinfo, &["model name", "Model Name", "cpu model", "cpu", "Processor", "uarch"]),
         frequency: frequency(reader, &present, &cpuinfo),
         flags: field(&cpuinfo, &["flags", "Features", "features", "isa"])
             .map(|flags| flags.split_whitespace().map(str::to_owned).collect())

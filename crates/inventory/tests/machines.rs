@@ -77,7 +77,8 @@ fn a_recording_to_give_away_holds_no_identifier() {
         "with_extension",
     ];
     // What stands only in files: parts of names, bytes of pages, other devices' addresses.
-    const SECRETS: [&str; 8] = [
+    const SECRETS: [&str; 9] = [
+        "b226:28ff",
         "4C530001",
         "3612A0",
         r"\x09\xa1\xb2\xc3",
@@ -87,7 +88,9 @@ fn a_recording_to_give_away_holds_no_identifier() {
         "storage.target01",
         "LVM-abc",
     ];
-    for machine in machines().into_iter().filter(|machine| machine.name != "hostile") {
+    // The first two: nothing to compare, and stand-ins stay what they are.
+    let told = |machine: &Machine| !["hostile", "kvm-no-smbios"].contains(&machine.name.as_str());
+    for machine in machines().into_iter().filter(told) {
         let copy = tempfile::tempdir().expect("temporary directory");
         let root = Root::open(machine.dir()).expect(&machine.name);
         record(&root, &Options::default(), Identifiers::Replace, copy.path()).expect(&machine.name);

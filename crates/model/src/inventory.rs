@@ -43,11 +43,13 @@ impl Inventory {
         self.disks.iter().find(|disk| disk.path() == path)
     }
 
-    /// The NIC the firmware booted from: the one whose MAC `BOOTIF` names.
+    /// The NIC the firmware booted from: the one whose MAC `BOOTIF` names. Bonds
+    /// and VLANs borrow their MACs, so one with hardware below it goes first.
     #[must_use]
     pub fn boot_nic(&self) -> Option<&Nic> {
         let mac: crate::Mac = self.boot.interface.as_deref()?.parse().ok()?;
-        self.nics.iter().find(|nic| nic.mac == mac)
+        let named = || self.nics.iter().filter(|nic| nic.mac == mac);
+        named().find(|nic| nic.device.is_some()).or_else(|| named().next())
     }
 }
 

@@ -47,7 +47,8 @@ fn booted(inventory: &Inventory) -> String {
 
 fn cpu(cpu: &Cpu) -> String {
     let model = cpu.model_name.as_deref().unwrap_or("unknown processor");
-    let mut text = format!("{} × {model}, {} cores, {} threads", cpu.sockets, cpu.cores, cpu.threads);
+    let (cores, threads) = (counted(cpu.cores, "core"), counted(cpu.threads, "thread"));
+    let mut text = format!("{} × {model}, {cores}, {threads}", cpu.sockets);
     if cpu.online < cpu.threads {
         let _ = write!(text, " ({} online)", cpu.online);
     }
@@ -55,6 +56,11 @@ fn cpu(cpu: &Cpu) -> String {
         let _ = write!(text, ", {} MHz", frequency.0 / 1000);
     }
     text + &cpu.architecture.as_ref().map(|architecture| format!(", {architecture}")).unwrap_or_default()
+}
+
+fn counted(number: u32, of: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{plural}")
 }
 
 fn memory(memory: &Memory) -> String {

@@ -13,9 +13,8 @@ use model::{Algorithm, Hasher, Mac, inventory::Inventory};
 use crate::recording::{Entry, Tree};
 
 /// The files an identifier may stand in. Elsewhere the same digits are chance.
-const BEARERS: [&str; 13] = [
+const BEARERS: [&str; 12] = [
     "address",
-    "addresses",
     "cmdline",
     "permanent_mac",
     "persistent_address",
@@ -29,6 +28,9 @@ const BEARERS: [&str; 13] = [
     "wwid",
 ];
 const BINARY_BEARERS: [&str; 2] = ["vpd_pg83", "DMI"];
+
+/// The file that has an interface's addresses, one a line.
+const ADDRESSES: &str = "addresses";
 
 /// What a recorded machine is called.
 const HOSTNAME: &str = "recorded-machine";
@@ -56,6 +58,7 @@ fn replace_in(path: &Path, content: &[u8], stand_ins: &[StandIn]) -> Vec<u8> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     match name {
         "hostname" => HOSTNAME.into(),
+        ADDRESSES => replace_lines(content, stand_ins),
         _ if BEARERS.contains(&name) || BINARY_BEARERS.contains(&name) => {
             stand_ins.iter().fold(content.to_vec(), |content, stand_in| stand_in.put_into(&content))
         }
@@ -63,18 +66,35 @@ fn replace_in(path: &Path, content: &[u8], stand_ins: &[StandIn]) -> Vec<u8> {
     }
 }
 
+/// Addresses are replaced as whole lines: one may be the beginning of another.
+fn replace_lines(content: &[u8], stand_ins: &[StandIn]) -> Vec<u8> {
+    let of = |line: &[u8]| {
+        stand_ins.iter().find(|stand_in| stand_in.from == line).map(|stand_in| stand_in.to.clone())
+    };
+    let lines: Vec<_> =
+        content.split(|byte| *byte == b'\n').map(|line| of(line).unwrap_or(line.to_vec())).collect();
+    lines.join(&b'\n')
+}
+
+/// Every address of every interface, the shown and the others, but for loopback's.
+fn addresses(tree: &Tree) -> Vec<StandIn> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for (path, entry) in tree.entries().filter(|(path, _)| path.ends_with(ADDRESSES)) {
+        let (Entry::File(content), true) = (entry, path.starts_with("kernel")) else { continue };
+        let text = String::from_utf8_lossy(content);
+        let here = text.lines().filter_map(|line| line.trim().parse().ok());
+        found.extend(here.filter(|address: &IpAddr| !address.is_loopback()));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().enumerate().map(|(nth, found)| address(found, nth)).collect()
+}
+
 /// All of them, longest first: a serial may be part of a longer name.
 fn stand_ins(tree: &Tree, inventory: &Inventory) -> Vec<StandIn> {
     let mut all = Vec::new();
     for (nth, nic) in inventory.nics.iter().enumerate() {
         all.extend(macs(nic.mac, nth));
-        all.extend(
-            nic.ipv6
-                .iter()
-                .filter_map(|text| text.split('%').next()?.parse().ok())
-                .map(|v6| address(v6, nth)),
-        );
-        all.extend(nic.ipv4.map(|v4| address(IpAddr::V4(v4), nth)));
         let guid = nic.client_id.as_deref().and_then(|id| id.rsplit_once("c9:00:"));
         all.extend(guid.map(|(_, guid)| same_shape(guid, 0, nth)));
     }
@@ -88,6 +108,7 @@ fn stand_ins(tree: &Tree, inventory: &Inventory) -> Vec<StandIn> {
         all.extend(disk.serial.iter().filter(own).map(|serial| same_shape(serial, 0, 100 + nth)));
     }
     all.extend(whole_files(tree));
+    all.extend(addresses(tree));
     all.retain(|stand_in| stand_in.from.len() >= 4); // shorter is not rare enough to identify
     all.sort_by_key(|stand_in| std::cmp::Reverse(stand_in.from.len()));
     all
