@@ -2,9 +2,12 @@
 
 use std::{
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, mpsc},
     thread,
 };
+
+use wire::ipa::ErrorClass;
 
 use super::{Board, Ended, Failure, Job, Reporter};
 
@@ -25,7 +28,10 @@ fn run<M: 'static>(mut machine: M, jobs: &mpsc::Receiver<Job<M>>, board: &Arc<Bo
         let name = job.command.name;
         tracing::info!(command = name, id = %job.id, "started");
         let reporter = Reporter::new(Arc::clone(board), job.id.clone());
-        let result = (job.command.run)(&mut machine, &job.params, &reporter);
+        // A bug must not leave the command RUNNING forever. In the ramdisk the
+        // panic hook restarts the machine before this returns.
+        let run = AssertUnwindSafe(|| (job.command.run)(&mut machine, &job.params, &reporter));
+        let result = panic::catch_unwind(run).unwrap_or_else(|_| Err(bug(name)));
         match &result {
             Ok(_) => tracing::info!(command = name, id = %job.id, "succeeded"),
             Err(Failure { class, details }) => {
@@ -34,4 +40,9 @@ fn run<M: 'static>(mut machine: M, jobs: &mpsc::Receiver<Job<M>>, board: &Arc<Bo
         }
         board.finish(&job.id, Ended { mode: job.command.mode, result });
     }
+}
+
+fn bug(name: &str) -> Failure {
+    let text = format!("billet-agent has a bug in {name}; its log has the place: report it, and power-cycle");
+    Failure::new(ErrorClass::CommandExecution, text)
 }

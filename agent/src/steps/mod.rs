@@ -5,14 +5,18 @@
 
 mod bootloader;
 mod checksum;
+mod download;
 mod erase;
 mod execute;
 mod logs;
 mod machine;
 mod standby;
 mod table;
+mod volume;
 mod write_image;
 
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod tests;
 

@@ -16,14 +16,15 @@ use crate::{
 };
 
 /// An agent without an API: commands go straight to the board.
-struct Bench {
+pub(super) struct Bench {
     board: Arc<Board<Machine>>,
     ending: mpsc::UnboundedReceiver<Ending>,
-    certificate: String,
+    pub(super) certificate: String,
 }
 
 impl Bench {
-    fn new(only_disks: &[std::path::PathBuf]) -> Self {
+    pub(super) fn new(only_disks: &[std::path::PathBuf]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let identity = Identity::make("bench", &["127.0.0.1".parse().unwrap()]).unwrap();
         let (board, jobs) = Board::new(COMMANDS);
         let board = Arc::new(board);
@@ -50,14 +51,14 @@ impl Bench {
         Self { board, ending, certificate: identity.certificate_pem }
     }
 
-    async fn run(&self, name: &str, params: Value) -> CommandResult {
+    pub(super) async fn run(&self, name: &str, params: Value) -> CommandResult {
         let params = params.as_object().unwrap().clone();
         let (id, _) = self.board.submit(CommandRequest { name: name.to_owned(), params }).unwrap();
         self.board.ended(&id).await.unwrap()
     }
 }
 
-fn captured(name: &str) -> Value {
+pub(super) fn captured(name: &str) -> Value {
     let path = format!("{}/../crates/wire/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }

@@ -1,0 +1,202 @@
+//! Captured requests of a real conductor against a loop device: written over
+//! HTTP, read back, erased, with evidence that verifies. Needs root.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flate2::{Compression, write::GzEncoder};
+use model::{Algorithm, Hasher};
+use serde_json::{Value, json};
+use wire::ipa::{CommandResult, CommandStatus};
+
+use super::tests::{Bench, captured};
+
+const MIB: usize = 1 << 20;
+
+/// Ironic's agent takes no root disk below 4 GiB; the file behind it is sparse.
+const DISK: u64 = 4 << 30;
+
+/// A loop device over a sparse file, gone when dropped.
+struct Loop {
+    device: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl Loop {
+    /// None, loudly, when this user may make none.
+    fn new() -> Option<Self> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(DISK).unwrap();
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(file.path()).output();
+        match made {
+            Ok(made) if made.status.success() => {
+                let device = String::from_utf8(made.stdout).unwrap().trim().into();
+                Some(Self { device, file })
+            }
+            refused => {
+                eprintln!("SKIPPED: no loop device (needs root and losetup): {refused:?}");
+                None
+            }
+        }
+    }
+
+    fn read(&self, at: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.file.as_file().read_exact_at(&mut bytes, at).unwrap();
+        bytes
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
+    }
+}
+
+/// A disk image with an MBR, one partition and nothing regular in it.
+fn image() -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..8 * MIB).map(|at| u8::try_from(at / 4096 % 251).unwrap() | 1).collect();
+    bytes[..512].fill(0);
+    bytes[440..444].copy_from_slice(&[0xef, 0xbe, 0xad, 0xde]);
+    // One Linux partition from 1 MiB, 6 MiB long.
+    bytes[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x30, 0, 0]);
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    bytes
+}
+
+/// What Ironic sends: base64 of gzip of something like an ISO.
+fn config_drive() -> String {
+    let mut iso = vec![0_u8; 64 << 10];
+    iso[0x8001..0x8006].copy_from_slice(b"CD001");
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&iso).unwrap();
+    STANDARD.encode(gzip.finish().unwrap())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(bytes);
+    hasher.finish().hex()
+}
+
+/// Files over HTTP.
+async fn serve(files: Vec<(&'static str, Vec<u8>)>) -> String {
+    let mut app = axum::Router::new();
+    for (path, bytes) in files {
+        app = app.route(path, axum::routing::get(move || async move { bytes }));
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+/// The captured request, for our image.
+fn deploy(url: &str, checksum: &str) -> Value {
+    let mut params = captured("execute-deploy-step-qcow2-configdrive.request")["params"].clone();
+    let args = &mut params["step"]["args"];
+    args["image_info"]["urls"] = json!([url]);
+    args["image_info"]["checksum"] = json!(checksum);
+    args["image_info"]["disk_format"] = json!(null);
+    args["image_info"].as_object_mut().unwrap().remove("configdrive");
+    args["configdrive"] = json!(config_drive());
+    params
+}
+
+fn keys(value: &Value) -> Vec<String> {
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+async fn failed(bench: &Bench, params: Value) -> (String, String) {
+    let answer = bench.run("deploy.execute_deploy_step", params).await;
+    assert_eq!(answer.command_status, CommandStatus::Failed);
+    let error = answer.command_error.unwrap();
+    (error.class, error.details)
+}
+
+#[tokio::test]
+async fn a_captured_deployment_and_a_captured_cleaning_of_a_real_disk() {
+    let Some(disk) = Loop::new() else { return };
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    let bytes = image();
+    let sums = format!("{}  tinyos.raw\n{}  other\n", sha256(&bytes), "0".repeat(64));
+    let base = serve(vec![("/tinyos.raw", bytes.clone()), ("/SUMS", sums.into_bytes())]).await;
+    let url = format!("{base}/tinyos.raw");
+
+    a_wrong_image_is_refused(&bench, &disk, &url).await;
+    let answer = bench.run("deploy.execute_deploy_step", deploy(&url, &format!("{base}/SUMS"))).await;
+    was_deployed(&disk, &answer, &bytes);
+    let uuids = bench.run("standby.get_partition_uuids", json!({})).await.command_result.unwrap();
+    assert_eq!(uuids, json!({"root uuid": "0xdeadbeef"}));
+    let nothing = json!({"root_uuid": null, "efi_system_part_uuid": null, "prep_boot_part_uuid": null, "target_boot_mode": "bios"});
+    let bios = bench.run("image.install_bootloader", nothing).await;
+    assert_eq!((bios.command_status, bios.command_result), (CommandStatus::Succeeded, None));
+    was_cleaned(&bench, &disk).await;
+}
+
+async fn a_wrong_image_is_refused(bench: &Bench, disk: &Loop, url: &str) {
+    let (class, details) = failed(bench, deploy(url, &"0".repeat(64))).await;
+    assert_eq!(class, "ImageChecksumError");
+    assert!(details.contains(&disk.device.display().to_string()), "on what: {details}");
+    assert!(details.contains("check image_source"), "what to do: {details}");
+    assert_eq!(disk.read(0, MIB), vec![0; MIB], "it does not boot");
+    let (class, details) = failed(bench, deploy(&format!("{url}.gone"), &"0".repeat(64))).await;
+    assert_eq!(class, "ImageDownloadError");
+    assert!(details.contains("404"), "{details}");
+}
+
+fn was_deployed(disk: &Loop, answer: &CommandResult, bytes: &[u8]) {
+    assert_eq!(answer.command_status, CommandStatus::Succeeded, "{:?}", answer.command_error);
+    let golden = &captured("commands-deploy-raw")["commands"][1];
+    assert_eq!(answer.command_name, golden["command_name"].as_str().unwrap());
+    let result = answer.command_result.as_ref().unwrap();
+    assert_eq!(keys(result), keys(&golden["command_result"]));
+    assert_eq!(keys(&result["deploy_step"]), keys(&golden["command_result"]["deploy_step"]));
+    let device = disk.device.display();
+    let text = format!("prepare_image: image (tinyos.qcow2) written to device {device} root_uuid=0xdeadbeef");
+    assert_eq!(result["deploy_result"], json!({"result": text}));
+    assert_eq!(disk.read(512, bytes.len() - 512), bytes[512..], "all but the partition table is the image");
+    let table = disk.read(446, 64);
+    assert_eq!(table[..16], bytes[446..462]);
+    assert_ne!(table[16..32], [0; 16], "the config drive has a partition");
+}
+
+async fn was_cleaned(bench: &Bench, disk: &Loop) {
+    let request = captured("execute-clean-step.request");
+    let device = disk.device.display().to_string();
+    for (step, result) in [("erase_devices_metadata", "metadata-clean"), ("erase_devices", "clean")] {
+        let mut params = request["params"].clone();
+        params["step"]["step"] = json!(step);
+        let answer = bench.run("clean.execute_clean_step", params).await;
+        assert_eq!(answer.command_status, CommandStatus::Succeeded, "{:?}", answer.command_error);
+        let answer = answer.command_result.unwrap();
+        assert_eq!(answer["clean_step"]["step"], step);
+        let signed: evidence::Signed =
+            serde_json::from_value(answer["clean_result"][&device].clone()).unwrap();
+        let pinned = bench.certificate.parse().unwrap();
+        let body = evidence::verify(&signed, Some(&pinned)).unwrap();
+        assert_eq!((&body["result"], &body["device"]["path"]), (&json!(result), &json!(device)));
+        assert_eq!(body["node"], "cceb03e5-111b-4a06-a54b-5b00f4843c17");
+        assert_eq!(disk.read(0, MIB), vec![0; MIB]);
+    }
+    assert_eq!(disk.read(4 * MIB as u64, MIB), vec![0; MIB], "a full erase reaches everywhere");
+    assert!(fs::metadata(Path::new(&device)).is_ok());
+}
+
+#[tokio::test]
+async fn a_disk_in_use_is_not_erased_and_the_failure_names_it() {
+    let Some(disk) = Loop::new() else { return };
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    let _held = disk::Device::open(&disk.device).unwrap();
+    let answer =
+        bench.run("clean.execute_clean_step", captured("execute-clean-step.request")["params"].clone()).await;
+    let error = answer.command_error.unwrap();
+    assert_eq!(error.class, "BlockDeviceEraseError");
+    assert!(error.details.contains(&disk.device.display().to_string()), "{}", error.details);
+}
