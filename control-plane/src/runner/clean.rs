@@ -163,20 +163,18 @@ fn judged(node: &Node, step: &str, device: &str, document: &Value, certificate: 
     }
 }
 
-/// What a genuine body does not prove.
+/// What a genuine body does not prove. Erased tables are `metadata-clean`,
+/// which proves less than `clean` and only what that step promises.
 fn objection(body: &Value, node: &Node, step: &str) -> Option<String> {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
-    let metadata_only = step == "erase_devices_metadata" && text("/result") == Some("metadata-clean");
-    if text("/result") != Some("clean") && !metadata_only {
-        let said = text("/result").unwrap_or("nothing");
+    let enough: &[&str] = if step == "erase_devices" { &["clean"] } else { &["clean", "metadata-clean"] };
+    let said = text("/result").unwrap_or("nothing");
+    if !enough.contains(&said) {
         let reason = text("/reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
         return Some(format!("the evidence says {said}, not clean{reason}"));
     }
     if text("/node").is_some_and(|other| other != node.uuid.to_string()) {
         return Some("the evidence is about another node".to_owned());
-    }
-    if step == "erase_devices" && text("/policy/mode") == Some("metadata") {
-        return Some("the evidence is about partition tables only".to_owned());
     }
     None
 }
@@ -301,6 +299,22 @@ mod tests {
                     assert!(error.contains(words), "{error}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn tables_erased_are_not_a_disk_erased() {
+        let node = Node::new(uuid::Uuid::nil(), Map::new());
+        let other = uuid::Uuid::from_u128(1).to_string();
+        for (body, step, good) in [
+            (json!({"result": "clean"}), "erase_devices", true),
+            (json!({"result": "metadata-clean"}), "erase_devices", false),
+            (json!({"result": "metadata-clean"}), "erase_devices_metadata", true),
+            (json!({"result": "skipped", "reason": "read-only"}), "erase_devices", false),
+            (json!({"result": "clean", "node": other}), "erase_devices", false),
+            (json!({}), "erase_devices", false),
+        ] {
+            assert_eq!(objection(&body, &node, step).is_none(), good, "{body} {step}");
         }
     }
 

@@ -269,7 +269,7 @@ fn finish(agent: &Agent, script: &Script, command: &mut Value) {
         "get_deploy_steps" => {
             json!({"deploy_steps": {"GenericHardwareManager": [step_of("write_image", 0)]}, "hardware_manager_version": version})
         }
-        "execute_clean_step" => json!({"clean_result": evidence(agent, script), "clean_step": sent}),
+        "execute_clean_step" => json!({"clean_result": evidence(agent, script, &step), "clean_step": sent}),
         "execute_deploy_step" => json!({"deploy_result": null, "deploy_step": sent}),
         "get_partition_uuids" => json!({"root uuid": "0x12345678"}),
         "get_hardware_info" => inventory(&agent.machine, script)["inventory"].clone(),
@@ -279,13 +279,14 @@ fn finish(agent: &Agent, script: &Script, command: &mut Value) {
     agent.beat.notify_one();
 }
 
-fn evidence(agent: &Agent, script: &Script) -> Value {
+fn evidence(agent: &Agent, script: &Script, step: &str) -> Value {
+    let good = if step == "erase_devices" { "clean" } else { "metadata-clean" };
     let other = identity();
     let signer = if script.evidence == Evidence::Forged { &other } else { &agent.identity };
     let key = evidence::Key::new(&signer.pkcs8, &signer.certificate).unwrap();
     let mut documents = serde_json::Map::new();
     for (at, serial) in (0_u8..).zip(&script.disks) {
-        let result = if script.evidence == Evidence::Dirty { "failed" } else { "clean" };
+        let result = if script.evidence == Evidence::Dirty { "failed" } else { good };
         let body = json!({"v": 1, "result": result, "level": "clear", "device": {"serial": serial},
             "attempts": [{"method": "overwrite", "result": "ok"}]});
         let mut document = serde_json::to_value(evidence::sign(body, &key).unwrap()).unwrap();
