@@ -148,6 +148,8 @@ impl HttpSource {
 }
 
 fn client(request: &Request) -> Result<Client, OpenImageError> {
+    // The library panics without one; a second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .no_proxy()
         .connect_timeout(request.pace.connect)
