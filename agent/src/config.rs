@@ -25,15 +25,6 @@ pub(crate) enum Trust {
     Bundle(PathBuf),
 }
 
-/// Where this process lives, which decides what `power_off` means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
-    /// The ramdisk: the machine is ours.
-    Ramdisk,
-    /// Somebody's running system: only this process is ours.
-    Guest,
-}
-
 /// How an inspection is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inspection {
@@ -96,8 +87,6 @@ pub(crate) struct Config {
     pub(crate) api_version: Option<Microversion>,
     /// Exactly these disks exist; empty: all.
     pub(crate) only_disks: Vec<PathBuf>,
-    /// What `power_off` means.
-    pub(crate) home: Home,
     /// Where the time comes from: `rtc` or `ntp`.
     pub(crate) clock_source: &'static str,
     /// How long things wait.
@@ -150,7 +139,6 @@ impl Config {
             boot_interface: params.get("BOOTIF").map(str::to_owned),
             api_version: parsed(params, "ipa-ironic-api-version", "a version such as 1.68")?,
             only_disks: Vec::new(),
-            home: Home::Ramdisk,
             clock_source: "rtc",
             pace: pace(params),
         };

@@ -134,7 +134,6 @@ async fn serve(serving: Serving) -> Result<Ending, RunError> {
         logs,
         board: Arc::clone(&board),
         end,
-        home: config.home,
         clock_source: config.clock_source,
         efivars: EFIVARS.into(),
         prepared: None,

@@ -12,7 +12,7 @@ use anyhow::Context;
 use init::Params;
 
 use crate::{
-    config::{Config, Home, Trust},
+    config::{Config, Trust},
     logs, run,
     steps::Ending,
 };
@@ -80,7 +80,6 @@ fn words(args: &Args) -> String {
 /// The command line over the kernel's.
 fn config(args: Args, params: &Params) -> anyhow::Result<Config> {
     let mut config = Config::from_params(params)?;
-    config.home = Home::Guest;
     config.only_disks = args.only_disk;
     config.listen = args.listen.unwrap_or(config.listen);
     if !args.advertise_host.is_empty() {

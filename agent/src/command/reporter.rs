@@ -38,12 +38,6 @@ impl Reporter {
         Self { publish: Arc::new(move |progress| board.report(&id, progress)), pace: Arc::default() }
     }
 
-    /// Heard by nobody.
-    #[cfg(test)]
-    pub(crate) fn silent() -> Self {
-        Self { publish: Arc::new(|_| ()), pace: Arc::default() }
-    }
-
     /// `bytes` of `total` are done. Cheap enough to call for every block.
     pub(crate) fn report(&self, step: &str, bytes: Bytes, total: Option<Bytes>, message: &str) {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ use wire::{
 
 use crate::{
     command::{Board, Failure},
-    config::{Home, Trust},
+    config::Trust,
     logs::RingLog,
 };
 
@@ -73,8 +73,6 @@ pub(crate) struct Machine {
     pub(crate) board: Arc<Board<Machine>>,
     /// The way out.
     pub(crate) end: tokio::sync::mpsc::UnboundedSender<Ending>,
-    /// Whose machine this is.
-    pub(crate) home: Home,
     /// Where the time comes from: `rtc` or `ntp`.
     pub(crate) clock_source: &'static str,
     /// efivarfs, where UEFI keeps its boot entries.

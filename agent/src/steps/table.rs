@@ -2,7 +2,7 @@
 //! offered to a conductor, and cannot be run.
 
 use serde_json::{Map, Value};
-use wire::ipa::{self, ErrorClass};
+use wire::ipa;
 
 use super::{Machine, erase, write_image};
 use crate::command::{Failure, Reporter};
@@ -13,6 +13,9 @@ pub(super) const MANAGER: &str = "GenericHardwareManager";
 
 /// The manager's version key and version.
 pub(crate) const MANAGER_VERSION: (&str, &str) = ("generic_hardware_manager", "1.2");
+
+/// What a step does, with its arguments; its result is kept as it is.
+type Run = fn(&mut Machine, &Map<String, Value>, &Reporter) -> Result<Value, Failure>;
 
 /// A step.
 pub(super) struct Step {
@@ -25,7 +28,7 @@ pub(super) struct Step {
     /// Its arguments.
     pub(super) arguments: &'static [Argument],
     /// Does it.
-    pub(super) run: fn(&mut Machine, &Map<String, Value>, &Reporter) -> Result<Value, Failure>,
+    pub(super) run: Run,
 }
 
 /// An argument of a step.
@@ -94,15 +97,6 @@ impl Phase {
             Self::Clean => CLEAN_STEPS,
             Self::Deploy => DEPLOY_STEPS,
             Self::Service => SERVICE_STEPS,
-        }
-    }
-
-    /// How its failures are classed when nothing closer fits.
-    pub(super) fn error_class(self) -> ErrorClass {
-        match self {
-            Self::Clean => ErrorClass::Cleaning,
-            Self::Deploy => ErrorClass::Deployment,
-            Self::Service => ErrorClass::Servicing,
         }
     }
 

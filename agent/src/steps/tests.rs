@@ -10,7 +10,7 @@ use wire::ipa::{CommandRequest, CommandResult, CommandStatus, NodeView};
 use super::{COMMANDS, Ending, Machine, Settings};
 use crate::{
     command::{self, Board},
-    config::{Home, Trust},
+    config::Trust,
     logs::RingLog,
     tls::Identity,
 };
@@ -42,7 +42,6 @@ impl Bench {
             logs: RingLog::default(),
             board: Arc::clone(&board),
             end,
-            home: Home::Guest,
             clock_source: "rtc",
             efivars: "/nonexistent".into(),
             prepared: None,

@@ -76,6 +76,7 @@ impl<T> Write for Volume<T> {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "a pattern")]
 mod tests {
     use disk::FakeDisk;
 

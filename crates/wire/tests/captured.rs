@@ -1,6 +1,8 @@
 //! What was captured between Ironic 39 and its own agent parses into our types
 //! and comes out again the same.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::{fs, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
