@@ -1,5 +1,7 @@
 //! The API as clients meet it: discovery, passwords, TLS, boot files, rules of nodes and ports.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod world;
 
 use base64::Engine as _;

@@ -1,6 +1,8 @@
 //! Whole lives of a node with the real binary: enrolled, inspected, cleaned,
 //! deployed, reclaimed; and what must never be available.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod world;
 
 use serde_json::{Value, json};

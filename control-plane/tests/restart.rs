@@ -1,6 +1,8 @@
 //! `kill -9` loses nothing: the real billetd, killed in every wait state and at
 //! random moments, goes on with the same database.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod world;
 
 use serde_json::json;
