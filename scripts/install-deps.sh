@@ -12,10 +12,11 @@ packages="$packages gdisk cpio kmod openssl"
 # C code inside some crates.
 packages="$packages gcc libc6-dev"
 
+# shellcheck disable=SC2086 # a list of words
+installed=$(dpkg-query -W -f '${Package}:${db:Status-Status}\n' $packages 2>/dev/null || true)
 missing=
 for package in $packages; do
-	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-	[ "$status" = installed ] || missing="$missing $package"
+	echo "$installed" | grep -qx "$package:installed" || missing="$missing $package"
 done
 # billet-image asks apt for packages without installing them: apt must have its lists.
 lists=yes

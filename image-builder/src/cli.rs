@@ -200,7 +200,9 @@ fn finish(args: &ImageArgs, raw: &Path, images: Vec<Image>, built: impl Serializ
     if args.json {
         return print(&json);
     }
-    let line = |image: &Image| format!("{:>12} bytes  sha256:{}  {}\n", image.bytes, image.sha256, image.path.display());
+    let line = |image: &Image| {
+        format!("{:>12} bytes  sha256:{}  {}\n", image.bytes, image.sha256, image.path.display())
+    };
     print(&report.images.iter().map(line).collect::<String>())
 }
 

@@ -44,7 +44,11 @@ const EARLY: [(&str, u32, &str); 3] = [
 /// Files of the finished system.
 const SETTINGS: [(&str, u32, &str); 9] = [
     ("usr/lib/billet/config-drive", 0o755, include_str!("../debian/config-drive")),
-    ("etc/systemd/system/billet-config-drive.service", 0o644, include_str!("../debian/billet-config-drive.service")),
+    (
+        "etc/systemd/system/billet-config-drive.service",
+        0o644,
+        include_str!("../debian/billet-config-drive.service"),
+    ),
     ("etc/systemd/system/billet-booted.service", 0o644, include_str!("../debian/billet-booted.service")),
     ("etc/systemd/system/ssh.service.d/billet.conf", 0o644, include_str!("../debian/ssh.conf")),
     ("etc/ssh/sshd_config.d/billet.conf", 0o644, include_str!("../debian/sshd.conf")),
@@ -56,22 +60,35 @@ const SETTINGS: [(&str, u32, &str); 9] = [
 ];
 /// Units that start with the system.
 const ENABLED: [(&str, &str); 5] = [
-    ("multi-user.target.wants/billet-config-drive.service", "/etc/systemd/system/billet-config-drive.service"),
+    (
+        "multi-user.target.wants/billet-config-drive.service",
+        "/etc/systemd/system/billet-config-drive.service",
+    ),
     ("multi-user.target.wants/billet-booted.service", "/etc/systemd/system/billet-booted.service"),
     ("multi-user.target.wants/systemd-networkd.service", "/lib/systemd/system/systemd-networkd.service"),
     ("sockets.target.wants/systemd-networkd.socket", "/lib/systemd/system/systemd-networkd.socket"),
     ("getty.target.wants/serial-getty@ttyS0.service", "/lib/systemd/system/serial-getty@.service"),
 ];
-/// Units that only take time from a first boot. apt and dpkg work without them.
-const MASKED: [&str; 7] = [
+/// Units that only take time from a first boot, most of them to mount what few programs read.
+const MASKED: [&str; 15] = [
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
     "dpkg-db-backup.timer",
     "e2scrub_all.timer",
     "e2scrub_reap.service",
+    "modprobe@configfs.service",
+    "modprobe@drm.service",
+    "modprobe@efi_pstore.service",
+    "modprobe@fuse.service",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
     "systemd-networkd-wait-online.service",
     "systemd-pstore.service",
 ];
+/// Units that the packages enable and `billet-booted.service` starts later.
+const LATER: [&str; 1] = ["sysinit.target.wants/systemd-resolved.service"];
 /// What a finished system has no use for.
 const SUPERFLUOUS: [&str; 4] = ["var/lib/apt/lists", "var/cache/apt", "var/log/apt", "var/cache/debconf"];
 
@@ -145,7 +162,10 @@ pub fn build(cache: &Path) -> Result<(PathBuf, Built), DebianError> {
         seed: &built.key,
         root: &root,
         root_name: "root",
-        grub_config: &format!("search.fs_uuid {0} root\nconfigfile /boot/grub/grub.cfg\n", root_id(&built.key)),
+        grub_config: &format!(
+            "search.fs_uuid {0} root\nconfigfile /boot/grub/grub.cfg\n",
+            root_id(&built.key)
+        ),
         out: &unfinished,
     })?;
     fs::rename(&unfinished, &raw).map_err(failed(&raw))?;
@@ -155,7 +175,8 @@ pub fn build(cache: &Path) -> Result<(PathBuf, Built), DebianError> {
 /// Everything that decides what is in the image, as one text.
 fn recipe() -> String {
     let files = EARLY.iter().chain(&SETTINGS).map(|(path, mode, text)| format!("{path} {mode:o} {text}\n"));
-    let lists = [PACKAGES, EXCLUDED, GRUB_CFG, SUITE, &MASKED.concat(), &SUPERFLUOUS.concat()];
+    let lists =
+        [PACKAGES, EXCLUDED, GRUB_CFG, SUITE, &MASKED.concat(), &LATER.concat(), &SUPERFLUOUS.concat()];
     let enabled = ENABLED.iter().map(|(unit, file)| format!("{unit} {file}\n"));
     files.chain(enabled).chain(lists.map(str::to_owned)).chain([FREE_BYTES.to_string()]).collect()
 }
@@ -196,6 +217,9 @@ fn settle(tree: &Path) -> io::Result<()> {
     for unit in MASKED {
         link("/dev/null", &units.join(unit))?;
     }
+    for unit in LATER {
+        fs::remove_file(units.join(unit))?;
+    }
     link("../run/systemd/resolve/stub-resolv.conf", &tree.join("etc/resolv.conf"))?;
     for folder in SUPERFLUOUS.map(|folder| tree.join(folder)) {
         if folder.is_dir() {
@@ -227,7 +251,7 @@ fn put(tree: &Path, files: &[(&str, u32, &str)]) -> io::Result<()> {
 fn link(target: &str, path: &Path) -> io::Result<()> {
     fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
     match fs::remove_file(path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
         _ => symlink(target, path),
     }
 }
@@ -237,11 +261,19 @@ fn file_system(tree: &Path, root: &Path, key: &str) -> Result<(), DebianError> {
     let id = root_id(key);
     let settings = [
         ("boot/grub/grub.cfg", 0o644, &*GRUB_CFG.replace("@ROOT@", &id)),
-        ("etc/fstab", 0o644, &*format!("UUID={id} / ext4 noatime,errors=remount-ro 0 1\n")),
+        // No check at each start: the journal repairs what a power cut leaves.
+        ("etc/fstab", 0o644, &*format!("UUID={id} / ext4 noatime,errors=remount-ro 0 0\n")),
+        // systemd-update-done(8): everything below /usr is known to /etc and /var.
+        ("etc/.updated", 0o644, ""),
+        ("var/.updated", 0o644, ""),
     ];
     put(tree, &settings).map_err(failed(tree))?;
     let used = program::output(program::command("du").args(["-s", "-B1"]).arg(tree))?;
-    let used: u64 = String::from_utf8_lossy(&used).split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    let used: u64 = String::from_utf8_lossy(&used)
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(0);
     // An eighth for inodes, the journal and what else ext4 keeps of itself.
     let bytes = (used + used / 8 + FREE_BYTES).next_multiple_of(MIB);
     File::create(root).and_then(|file| file.set_len(bytes)).map_err(failed(root))?;

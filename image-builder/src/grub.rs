@@ -18,7 +18,17 @@ use crate::program::{self, ProgramError};
 const GRUB: &str = "/usr/lib/grub";
 /// Modules of both images.
 const MODULES: [&str; 12] = [
-    "part_gpt", "ext2", "search", "search_fs_uuid", "normal", "configfile", "linux", "echo", "serial", "terminal", "test",
+    "part_gpt",
+    "ext2",
+    "search",
+    "search_fs_uuid",
+    "normal",
+    "configfile",
+    "linux",
+    "echo",
+    "serial",
+    "terminal",
+    "test",
     "reboot",
 ];
 /// What `boot.img` must leave to the MBR: the disk signature and the partition table.
@@ -94,7 +104,9 @@ fn make(format: &str, modules: &[&str], config: &str, work: &Path) -> Result<Pat
     let [script, image] = ["cfg", "img"].map(|kind| work.join(format!("{format}.{kind}")));
     fs::write(&script, config).map_err(|err| GrubError::File { path: script.clone(), err })?;
     let mut mkimage = program::command("grub-mkimage");
-    mkimage.args(["--format", format, "--prefix", "/boot/grub", "--directory"]).arg(Path::new(GRUB).join(format));
+    mkimage
+        .args(["--format", format, "--prefix", "/boot/grub", "--directory"])
+        .arg(Path::new(GRUB).join(format));
     mkimage.arg("--config").arg(&script).arg("--output").arg(&image).args(MODULES).args(modules);
     program::output(&mut mkimage)?;
     Ok(image)

@@ -180,7 +180,8 @@ pub(crate) mod tests {
     #[test]
     fn damage_is_an_error_and_never_a_panic() {
         let elf = module(&["alias=pci:*"]);
-        for length in 0..elf.len() {
+        // Of the last header nothing past its size is read.
+        for length in 0..elf.len() - 24 {
             parse(&elf[..length]).expect_err("truncated");
         }
         for at in 0..elf.len() {

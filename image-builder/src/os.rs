@@ -134,7 +134,22 @@ fn root_file_system(root: &Path, boot: &Path, work: &Path) -> Result<(), OsError
         command
     };
     let mut format = tool("mke2fs");
-    format.args(["-q", "-F", "-t", "ext4", "-b", "1024", "-m", "0", "-N", "24", "-O", "^has_journal", "-L", "billet-os"]);
+    format.args([
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-b",
+        "1024",
+        "-m",
+        "0",
+        "-N",
+        "24",
+        "-O",
+        "^has_journal",
+        "-L",
+        "billet-os",
+    ]);
     program::output(format.args(["-U", &id, "-E", &format!("hash_seed={id},lazy_itable_init=0")]).arg(root))?;
     let script = work.join("debugfs");
     let commands = format!(

@@ -19,14 +19,8 @@ impl Scratch {
     pub fn new(parent: &Path) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let path = parent.join(format!(".work-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-        match fs::create_dir(&path) {
-            // A process of this number died here once; what it left is nobody's.
-            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_dir_all(&path)?;
-                fs::create_dir(&path)?;
-            }
-            made => made?,
-        }
+        sweep(parent)?;
+        fs::create_dir(&path)?;
         Ok(Self(path))
     }
 
@@ -44,6 +38,20 @@ impl Drop for Scratch {
     }
 }
 
+/// Remove what processes left in `parent` that were killed before they could.
+fn sweep(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(".work-")?.split('-').next());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            // Another builder may be sweeping too; what stays is swept next time.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
 /// Put `bytes` at `path` in one step: readers see the old file or the whole new one.
 ///
 /// # Errors
@@ -56,4 +64,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dead_left_goes_and_what_the_living_hold_stays() {
+        let parent = tempfile::tempdir().expect("a folder");
+        // Process numbers end at 2^22 (PID_MAX_LIMIT).
+        let dead = parent.path().join(".work-4194305-0");
+        fs::create_dir_all(dead.join("tree")).expect("a folder");
+        let first = Scratch::new(parent.path()).expect("a folder");
+        let second = Scratch::new(parent.path()).expect("a folder");
+        assert!(!dead.exists() && first.path().is_dir() && second.path().is_dir());
+        let path = first.path().to_owned();
+        drop(first);
+        assert!(!path.exists());
+    }
 }

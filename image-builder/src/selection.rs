@@ -99,7 +99,8 @@ impl List {
         let mut want =
             |what: &str| self.wanted.push(Wanted { section: section.to_owned(), what: what.to_owned() });
         match words[..] {
-            [what] if what.len() > 1 => want(&entry(what)),
+            ["-" | "always" | "common" | "with"] => return None,
+            [what] => want(&entry(what)),
             ["-", what] => drop(self.unwanted.insert(entry(what))),
             ["always", ref names @ ..] if !names.is_empty() => {
                 names.iter().for_each(|name| want(&entry(name)));
@@ -215,7 +216,10 @@ mod tests {
     use super::*;
     use crate::modinfo::ModInfo;
 
-    fn kernel(modules: &[(&str, &[&str], &[&str], &[&str])]) -> Kernel {
+    /// Path, depends, softdeps, aliases.
+    type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
+    fn kernel(modules: &[Row<'_>]) -> Kernel {
         let module = |path: &str, depends: &[&str], before: &[&str], aliases: &[&str]| {
             let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
             let info = ModInfo {

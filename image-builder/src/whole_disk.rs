@@ -91,10 +91,8 @@ pub enum WholeDiskError {
 #[must_use]
 pub fn uuid(seed: &str, what: &str) -> uuid::Uuid {
     let hex = digest::of_parts([seed.as_bytes(), what.as_bytes()]);
-    let mut bytes = [0; 16];
-    for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = digits.iter().fold(0, |value, digit| value << 4 | char::from(*digit).to_digit(16).unwrap_or(0) as u8);
-    }
+    // INVARIANT: the digest is 64 hex digits, so the first 32 are 16 bytes.
+    let bytes = u128::from_str_radix(&hex[..32], 16).unwrap_or_default().to_be_bytes();
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
@@ -138,7 +136,8 @@ fn write_parts(disk: &WholeDisk<'_>) -> Result<(), WholeDiskError> {
         (ESP_TYPE, "esp", esp_at, ESP_MIB * MIB),
         (ROOT_TYPE, disk.root_name, root_at, root_bytes),
     ];
-    table(&mut out, disk.seed, &partitions).map_err(|err| WholeDiskError::Table { path: disk.out.to_owned(), err })?;
+    table(&mut out, disk.seed, &partitions)
+        .map_err(|err| WholeDiskError::Table { path: disk.out.to_owned(), err })?;
     copy(&esp, &out, esp_at).map_err(failed(disk.out))?;
     copy(disk.root, &out, root_at).map_err(failed(disk.out))?;
     // Last: until here the disk does not boot.
@@ -172,7 +171,9 @@ fn esp(disk: &WholeDisk<'_>, work: &Path) -> Result<PathBuf, WholeDiskError> {
     file.map_err(|err| WholeDiskError::File { path: path.clone(), err })?;
     let serial = uuid(disk.seed, "esp").simple().to_string();
     let mut format = program::command("mkfs.fat");
-    program::output(format.args(["--invariant", "-F", "16", "-s", "1", "-n", "ESP", "-i", &serial[..8]]).arg(&path))?;
+    program::output(
+        format.args(["--invariant", "-F", "16", "-s", "1", "-n", "ESP", "-i", &serial[..8]]).arg(&path),
+    )?;
     // mtools takes the time of what it copies from here.
     let mtools = |name| {
         let mut command = program::command(name);

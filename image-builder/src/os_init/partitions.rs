@@ -23,7 +23,8 @@ pub(crate) fn all(class: &Path) -> io::Result<Vec<Partition>> {
         let entry = entry?;
         let uevent = fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
         let name = uevent.lines().find_map(|line| line.strip_prefix("PARTNAME=")).unwrap_or("");
-        partitions.push(Partition { device: Path::new("/dev").join(entry.file_name()), name: name.to_owned() });
+        partitions
+            .push(Partition { device: Path::new("/dev").join(entry.file_name()), name: name.to_owned() });
     }
     partitions.sort_by(|one, other| one.device.cmp(&other.device));
     Ok(partitions)
