@@ -17,22 +17,20 @@ fn write(root: &Path, path: &str, content: impl AsRef<[u8]>) {
     fs::write(path, content).expect("temporary file");
 }
 
-fn disk(root: &Path, name: &str, number: u32) {
+/// One disk, as lines of a recording.
+fn disk(name: &str, number: u32) -> String {
     let device = format!("sys/devices/virtual/block/{name}");
-    for (attribute, content) in [
-        ("size", "20971520".to_owned()),
-        ("dev", format!("8:{number}")),
-        ("ro", "0".to_owned()),
-        ("removable", "0".to_owned()),
-        ("queue/logical_block_size", "512".to_owned()),
-        ("queue/physical_block_size", "512".to_owned()),
-        ("queue/rotational", "0".to_owned()),
-        ("serial", "ALL THE SAME".to_owned()),
-    ] {
-        write(root, &format!("{device}/{attribute}"), content);
-    }
-    fs::create_dir_all(root.join("sys/block")).expect("temporary directory");
-    symlink(format!("../devices/virtual/block/{name}"), root.join("sys/block").join(name)).expect("a link");
+    format!(
+        "sys/block/{name} -> ../devices/virtual/block/{name}\n{device}/size = 20971520\n{device}/dev = 8:{number}\n\
+         {device}/ro = 0\n{device}/removable = 0\n{device}/queue/logical_block_size = 512\n\
+         {device}/queue/physical_block_size = 512\n{device}/queue/rotational = 0\n{device}/serial = ALL THE SAME\n"
+    )
+}
+
+/// One processor: cores of two threads, sockets of 256.
+fn cpu(number: u32) -> String {
+    let topology = format!("sys/devices/system/cpu/cpu{number}/topology");
+    format!("{topology}/package_cpus = {}\n{topology}/core_cpus = {}\n", number / 256, number / 2)
 }
 
 fn warned(inventory: &Inventory, path: &str, reason: &str) -> bool {
@@ -42,17 +40,13 @@ fn warned(inventory: &Inventory, path: &str, reason: &str) -> bool {
 #[test]
 fn five_hundred_disks_and_four_thousand_cpus_are_counted() {
     let root = tempfile::tempdir().expect("temporary directory");
-    for number in 0..500 {
-        disk(root.path(), &format!("sd{number}"), number);
-    }
-    write(root.path(), "sys/devices/system/cpu/present", "0-4095");
-    for cpu in 0..4096 {
-        let topology = format!("sys/devices/system/cpu/cpu{cpu}/topology");
-        write(root.path(), &format!("{topology}/package_cpus"), format!("{}", cpu / 256));
-        write(root.path(), &format!("{topology}/core_cpus"), format!("{}", cpu / 2));
-    }
+    let disks = (0..500).map(|number| disk(&format!("sd{number}"), number));
+    let present = "sys/devices/system/cpu/present = 0-4095\n".to_owned();
+    let listing: String = disks.chain([present]).chain((0..4096).map(cpu)).collect();
+    write(root.path(), "sysfs.txt", listing);
+    let root = Root::open(root.path()).expect("a recording");
     let start = Instant::now();
-    let inventory = scan(&Root::at(root.path()), &Options::default());
+    let inventory = scan(&root, &Options::default());
     assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
     assert_eq!(inventory.disks.len(), 500);
     assert_eq!((inventory.cpu.sockets, inventory.cpu.cores, inventory.cpu.threads), (16, 2048, 4096));
