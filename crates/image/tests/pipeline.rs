@@ -33,7 +33,7 @@ fn content(length: usize) -> Vec<u8> {
     let byte = |at: usize| {
         noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         match at / (200 << 10) % 4 {
-            0 | 3 => (noise >> 56) as u8,
+            0 | 3 => noise.to_be_bytes()[0],
             1 => b"billet "[at % 7],
             _ => 0,
         }
