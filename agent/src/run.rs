@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use wire::ironic::Heartbeat;
 
 use crate::{
-    api::{self, Served},
+    api::{self, Served, TlsListener},
     command::{self, Board, chain},
     config::{Config, PORT},
     heartbeat::{self, Heart},
@@ -28,9 +28,6 @@ use crate::{
 
 /// How long the last answer has to leave before the machine goes down.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Where UEFI's variables are.
 const EFIVARS: &str = "/sys/firmware/efi/efivars";
@@ -248,13 +245,10 @@ fn serve_tls(
     minimum: MinimumTls,
     served: Served<Machine>,
 ) -> Result<tokio::task::JoinHandle<io::Result<()>>, RunError> {
-    let config = axum_server::tls_rustls::RustlsConfig::from_config(identity.server(minimum)?);
-    let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE);
-    let server = axum_server::from_tcp(listener)
-        .map_err(|err| RunError::Stopped { part: "API", err })?
-        .acceptor(acceptor)
-        .http1_only();
-    Ok(tokio::spawn(server.serve(api::router(Arc::new(served)).into_make_service())))
+    let listener = TlsListener::new(listener, identity.server(minimum)?)
+        .map_err(|err| RunError::Stopped { part: "API", err })?;
+    let service = api::router(Arc::new(served)).into_make_service();
+    Ok(tokio::spawn(axum::serve(listener, service).into_future()))
 }
 
 fn minimum_tls(found: &Found) -> MinimumTls {

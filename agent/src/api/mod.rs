@@ -5,6 +5,7 @@
 
 mod body;
 mod documents;
+mod listener;
 mod token;
 
 #[cfg(test)]
@@ -22,6 +23,8 @@ use axum::{
 use model::Secret;
 use serde_json::Value;
 use wire::ipa::{CommandRequest, Commands, Fault};
+
+pub(crate) use listener::TlsListener;
 
 use crate::command::{Board, Mode, Refused};
 

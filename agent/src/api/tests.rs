@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use wire::ipa::ErrorClass;
 
-use super::{Served, router};
+use super::{Served, TlsListener, router};
 use crate::{
     command::{self, Board, Command, Failure, Mode, Outcome, anything},
     tls::{Identity, MinimumTls},
@@ -73,13 +73,11 @@ impl Agent {
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let identity = Identity::make("test", &[localhost]).unwrap();
         let listener = TcpListener::bind(SocketAddr::new(localhost, 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
         let base = format!("https://{}", listener.local_addr().unwrap());
         let served = Served { board, token: token.map(Secret::new), started_at: 1.5, base: base.clone() };
-        let tls =
-            axum_server::tls_rustls::RustlsConfig::from_config(identity.server(MinimumTls::V1_3).unwrap());
-        let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
-        tokio::spawn(server.serve(router(Arc::new(served)).into_make_service()));
+        let listener = TlsListener::new(listener, identity.server(MinimumTls::V1_3).unwrap()).unwrap();
+        let service = router(Arc::new(served)).into_make_service();
+        tokio::spawn(axum::serve(listener, service).into_future());
         // As a conductor does it: the certificate itself is the root, TLS 1.3 at least.
         let root = reqwest::Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap();
         let client = Client::builder()

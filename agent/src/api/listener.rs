@@ -1,0 +1,136 @@
+//! Connections for the API: TCP, then TLS, each handshake on its own so that a
+//! slow caller keeps nobody waiting, and never more than a few at once.
+
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
+
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Connections at once. A conductor needs one or two; the rest is for people who
+/// look, and for nobody who floods.
+const CONNECTIONS: usize = 64;
+
+/// How long to wait when the system is out of descriptors.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A listener that yields callers who speak TLS.
+pub(crate) struct TlsListener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+    free: Arc<Semaphore>,
+    greeting: JoinSet<Option<(Connection, SocketAddr)>>,
+}
+
+/// An open connection; its place is free again when it is dropped.
+pub(crate) struct Connection {
+    stream: Box<TlsStream<TcpStream>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl TlsListener {
+    /// Take callers from `tcp`.
+    ///
+    /// # Errors
+    /// When the socket cannot be used without blocking.
+    pub(crate) fn new(tcp: std::net::TcpListener, config: Arc<ServerConfig>) -> io::Result<Self> {
+        tcp.set_nonblocking(true)?;
+        Ok(Self {
+            tcp: TcpListener::from_std(tcp)?,
+            acceptor: TlsAcceptor::from(config),
+            free: Arc::new(Semaphore::new(CONNECTIONS)),
+            greeting: JoinSet::new(),
+        })
+    }
+
+    /// A caller, with a place for it. Accepting waits while all places are taken.
+    async fn caller(
+        tcp: &TcpListener,
+        free: &Arc<Semaphore>,
+    ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+        loop {
+            let place = match Arc::clone(free).acquire_owned().await {
+                Ok(place) => place,
+                // The semaphore is never closed.
+                Err(_) => std::future::pending().await,
+            };
+            match tcp.accept().await {
+                Ok((stream, from)) => return (stream, from, place),
+                Err(err) => {
+                    tracing::warn!(%err, "a caller was lost");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            tokio::select! {
+                (stream, from, place) = Self::caller(&self.tcp, &self.free) => {
+                    let handshake = self.acceptor.accept(stream);
+                    self.greeting.spawn(async move {
+                        match tokio::time::timeout(HANDSHAKE, handshake).await {
+                            Ok(Ok(stream)) => Some((Connection { stream: Box::new(stream), _place: place }, from)),
+                            Ok(Err(err)) => { tracing::debug!(%from, %err, "a caller does not speak our TLS"); None }
+                            Err(_) => { tracing::debug!(%from, "a caller does not finish its handshake"); None }
+                        }
+                    });
+                }
+                Some(greeted) = self.greeting.join_next() => {
+                    if let Ok(Some(connection)) = greeted {
+                        return connection;
+                    }
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> task::Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        bytes: &[u8],
+    ) -> task::Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> task::Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
