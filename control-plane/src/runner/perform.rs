@@ -13,6 +13,8 @@ use crate::{
 
 /// Logs larger than this (base64 characters) are not kept.
 const LOGS_LIMIT: usize = 16 << 20;
+/// How long an agent that has just inspected may take until its first heartbeat, which follows at once.
+const FIRST_CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why an effect was not achieved: what failed, on what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -126,15 +128,26 @@ async fn one(inner: &Inner, uuid: Uuid, effect: Effect) -> Result<Option<Outcome
     }
 }
 
-/// With fast track, an agent that called lately is as good as a booted one.
+/// With fast track, an agent that called lately is as good as a booted one, and one that has just
+/// inspected its machine is about to call.
 async fn boot_ramdisk(inner: &Inner, node: &Node) -> Result<Option<Outcome>, EffectError> {
     let serves = node.state.ramdisk() == Some(crate::node::Ramdisk::Serve);
-    if inner.settings.fast_track && serves && calls_lately(inner, node) {
-        tracing::info!(node = %node.title(), "fast track: the agent is there already");
-        return Ok(event(Event::Heartbeat));
+    if inner.settings.fast_track && serves {
+        if calls_lately(inner, node) {
+            tracing::info!(node = %node.title(), "fast track: the agent is there already");
+            return Ok(event(Event::Heartbeat));
+        }
+        if inspected_lately(node) {
+            // Its heartbeat moves the node on, and ends this from outside.
+            tokio::time::sleep(FIRST_CALL_LIMIT).await;
+        }
     }
     power::boot_ramdisk(inner, node).await?;
     Ok(None)
+}
+
+fn inspected_lately(node: &Node) -> bool {
+    node.known.inspection_finished_at.is_some_and(|time| time.elapsed() < FIRST_CALL_LIMIT)
 }
 
 fn calls_lately(inner: &Inner, node: &Node) -> bool {
