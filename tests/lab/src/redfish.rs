@@ -239,15 +239,11 @@ async fn reset(
     if id != machine.spec.uuid() {
         return missing().await;
     }
-    let done = match (request.reset_type.as_str(), machine.is_on().await) {
-        ("On", false) => machine.power_on().await,
-        ("ForceOff", true) => {
-            machine.force_off().await;
-            Ok(())
-        }
-        ("ForceRestart", true) => machine.force_restart().await,
-        ("GracefulShutdown" | "PushPowerButton", true) => machine.press_power_button().await,
-        ("PushPowerButton", false) => machine.power_on().await,
+    let action = match (request.reset_type.as_str(), machine.is_on().await) {
+        ("On" | "PushPowerButton", false) => Action::On,
+        ("ForceOff", true) => Action::ForceOff,
+        ("ForceRestart", true) => Action::ForceRestart,
+        ("GracefulShutdown" | "PushPowerButton", true) => Action::PowerButton,
         ("On" | "ForceOff" | "ForceRestart" | "GracefulShutdown", _) => {
             return refusal(
                 StatusCode::CONFLICT,
@@ -260,12 +256,36 @@ async fn reset(
             return refusal(StatusCode::BAD_REQUEST, "Base.1.8.ActionParameterNotSupported", &said);
         }
     };
-    match done {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => {
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, "Base.1.8.InternalError", &format!("{error:#}"))
-        }
+    // A task of its own: a client that hangs up must not leave a power action half done.
+    match tokio::spawn(act(machine, action)).await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(error)) => internal(&format!("{error:#}")),
+        Err(error) => internal(&error.to_string()),
     }
+}
+
+#[derive(Clone, Copy)]
+enum Action {
+    On,
+    ForceOff,
+    ForceRestart,
+    PowerButton,
+}
+
+async fn act(machine: Arc<Machine>, action: Action) -> Result<()> {
+    match action {
+        Action::On => machine.power_on().await,
+        Action::ForceOff => {
+            machine.force_off().await;
+            Ok(())
+        }
+        Action::ForceRestart => machine.force_restart().await,
+        Action::PowerButton => machine.press_power_button().await,
+    }
+}
+
+fn internal(said: &str) -> Response {
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "Base.1.8.InternalError", said)
 }
 
 async fn missing() -> Response {
