@@ -3,9 +3,15 @@
 TRIPLE  := x86_64-unknown-linux-gnu
 RELEASE := target/$(TRIPLE)/release
 CARGO   := cargo
+# The agent aborts on a panic, so nobody unwinds its stack: half a megabyte of tables less.
+AGENT_FLAGS := --config 'target.$(TRIPLE).rustflags=["-C", "force-unwind-tables=no"]'
 # cargo-deny from the machine if it has one, else our own copy.
 DENY    := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 DENY_VERSION := 0.20.2
+
+# The authorities that the ramdisk believes when it fetches images over HTTPS: this machine's.
+CA_BUNDLE := etc/ssl/certs/ca-certificates.crt
+CA_FILE   := $(addprefix --file $(CA_BUNDLE)=,$(wildcard /$(CA_BUNDLE)))
 
 .DEFAULT_GOAL := help
 .PHONY: help deps binaries dist images demo test check unit boot deny clean
@@ -23,11 +29,11 @@ test: dist check unit deny ## every test, two full boots in QEMU among them
 	@echo "make test: all green"
 
 dist: binaries ## build dist/: billet-agent, billetd, billet-image and both ramdisks
-	dist/billet-image ramdisk --agent dist/billet-agent --profile full --out dist/ramdisk
-	dist/billet-image ramdisk --agent dist/billet-agent --profile vm --out dist/ramdisk-vm
+	dist/billet-image ramdisk --agent dist/billet-agent --profile full $(CA_FILE) --out dist/ramdisk
+	dist/billet-image ramdisk --agent dist/billet-agent --profile vm $(CA_FILE) --out dist/ramdisk-vm
 
 binaries: deps
-	$(CARGO) build --locked --profile dist -p agent
+	$(CARGO) build --locked $(AGENT_FLAGS) --profile dist -p agent
 	$(CARGO) build --locked --release -p control-plane -p image-builder -p lab
 	@mkdir -p dist
 	install -m 755 target/$(TRIPLE)/dist/billet-agent $(RELEASE)/billetd $(RELEASE)/billet-image dist/
