@@ -298,15 +298,21 @@ impl<'t, T: Target> Writer<'t, T> {
     pub(crate) fn write_ends(&mut self) -> Result<(), PutError> {
         let tail = std::mem::replace(&mut self.tail, Buffer::zeroed(0));
         let head = std::mem::replace(&mut self.head, Buffer::zeroed(0));
+        let outcome = self.write_pieces(&head, &tail);
+        // Back in their places whatever happened: `clear` zeroes what they cover.
+        (self.head, self.tail) = (head, tail);
+        outcome
+    }
+
+    fn write_pieces(&mut self, head: &[u8], tail: &[u8]) -> Result<(), PutError> {
         let first = head.len().min(index(self.block.max(4096)));
-        let pieces = [(self.tail_at, &tail[..]), (first as u64, &head[first..]), (0, &head[..first])];
+        let pieces = [(self.tail_at, tail), (first as u64, &head[first..]), (0, &head[..first])];
         for (at, bytes) in pieces.into_iter().filter(|(_, bytes)| !bytes.is_empty()) {
             self.write(at, bytes)?;
             self.target.sync().map_err(disk_failed(at))?;
         }
-        let outcome = self.prove(|_| {});
-        (self.head, self.tail) = (head, tail);
-        outcome
+        self.records.prove_all();
+        self.prove(|_| {})
     }
 
     /// Read what the disk will hold at `at` when it is committed.

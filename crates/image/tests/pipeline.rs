@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use disk::{FakeDisk, gpt};
+use disk::{FakeDisk, Target, gpt};
 use image::{Declared, MemorySource, Options, Progress, Source, Stage, WriteError, install};
 use model::{Algorithm, BlockSize, Bytes, Digest, Hasher};
 
@@ -223,6 +223,68 @@ fn what_is_declared_must_be_what_it_is() {
     let error = install(MemorySource::new(image), &mut disk, options, |_| {}).expect_err("compressed");
     assert!(error.is_refusal(), "{error}");
     assert!(disk.bytes.iter().all(|&byte| byte == 0xaa), "untouched");
+}
+
+/// A disk that once fails to say that its writes are on the medium.
+struct FailsOneSync {
+    disk: FakeDisk,
+    /// How many are good before that.
+    good: usize,
+    syncs: usize,
+}
+
+impl Target for FailsOneSync {
+    fn size(&self) -> Bytes {
+        self.disk.size()
+    }
+
+    fn block(&self) -> BlockSize {
+        self.disk.block()
+    }
+
+    fn write_at(&mut self, offset: Bytes, data: &[u8]) -> io::Result<()> {
+        self.disk.write_at(offset, data)
+    }
+
+    fn zero_at(&mut self, offset: Bytes, length: Bytes) -> io::Result<()> {
+        self.disk.zero_at(offset, length)
+    }
+
+    fn read_at(&mut self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
+        self.disk.read_at(offset, into)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.syncs += 1;
+        if self.syncs == self.good + 1 { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_disk_that_fails_at_any_sync_does_not_boot() {
+    let image = content(8 * MIB);
+    for good in 0.. {
+        let mut disk = FailsOneSync { disk: dirty(8 * MIB, 512), good, syncs: 0 };
+        let outcome = install(MemorySource::new(image.clone()), &mut disk, options(&image), |_| {});
+        if outcome.is_ok() {
+            assert!(good >= 6 && disk.syncs == good, "every sync failed once before");
+            return;
+        }
+        assert!(is_unbootable(&disk.disk), "sync {good}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_sample_reads_both_ends_of_the_disk_whole() {
+    for at in [4096, 64 << 10, MIB - 512, 7 * MIB, 8 * MIB - 512] {
+        let image: Vec<u8> =
+            (0..8 * MIB).map(|at| u8::try_from(at / 512 % 250).expect("small") + 1).collect();
+        let mut disk = dirty(8 * MIB, 512);
+        disk.lying = at as u64..at as u64 + 1;
+        let sample = Options { verify: image::Verify::Sample, ..options(&image) };
+        let error = install(MemorySource::new(image.clone()), &mut disk, sample, |_| {}).expect_err("a lie");
+        assert!(matches!(error, WriteError::DiskLies { .. }), "{at}: {error:?}");
+    }
 }
 
 #[test]

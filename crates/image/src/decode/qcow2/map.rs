@@ -346,10 +346,13 @@ impl Map {
     }
 
     fn within(&mut self, host: u64, length: u64, what: &'static str) -> Result<(), Qcow2Error> {
-        self.farthest = self.farthest.max((host + length, what));
+        let Some(end) = host.checked_add(length) else {
+            return Err(Qcow2Error::Truncated { what, at: host });
+        };
+        self.farthest = self.farthest.max((end, what));
         match self.length {
-            Some(end) if host + length > end => Err(Qcow2Error::Truncated { what, at: host }),
-            _ => Ok(()),
+            Some(length) if end > length => Err(Qcow2Error::Truncated { what, at: host }),
+            Some(_) | None => Ok(()),
         }
     }
 }
