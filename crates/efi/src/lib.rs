@@ -8,6 +8,7 @@
 //! The directory is a parameter, so all of it is tested on plain files.
 
 mod boot;
+mod geometry;
 mod loader;
 mod option;
 mod variable;

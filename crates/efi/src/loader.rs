@@ -1,9 +1,11 @@
 //! What an EFI system partition wants to be booted: the search rules of
 //! Ironic's agent (agent-protocol §4.4), which are those of shim's fallback.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use fatfs::{Dir, FileSystem, FsOptions};
+
+use crate::geometry;
 
 /// Files that name a loader, best first.
 const CSV: [&str; 3] = ["bootx64.csv", "bootaa64.csv", "boot.csv"];
@@ -23,6 +25,13 @@ const LOADERS: [&str; 9] = [
 const DEEPEST: usize = 6;
 /// The most files looked at.
 const MOST_FILES: usize = 10_000;
+/// The most folders looked into.
+const MOST_FOLDERS: usize = 1000;
+/// How much is read in all, every read counted as [`LEAST_READ`] at least. A
+/// hostile file system has folders without end: chains of clusters that loop.
+const MOST_READ: u64 = 16 << 20;
+/// What the smallest read costs.
+const LEAST_READ: u64 = 16;
 /// The longest file that names a loader.
 const LONGEST_CSV: u64 = 64 << 10;
 
@@ -47,6 +56,12 @@ pub enum FindLoaderError {
         /// The limit.
         limit: usize,
     },
+    /// It has too many folders, or they contain each other.
+    #[error("the EFI system partition has more than {limit} folders")]
+    TooManyFolders {
+        /// The limit.
+        limit: usize,
+    },
     /// It has none that boots.
     #[error("the EFI system partition has no boot loader; rebuild the image for UEFI")]
     None,
@@ -57,12 +72,15 @@ pub enum FindLoaderError {
 /// # Errors
 /// [`FindLoaderError`].
 pub fn find_loader(mut volume: impl Read + Write + Seek) -> Result<Loader, FindLoaderError> {
+    geometry::check(&mut volume).map_err(FindLoaderError::Read)?;
     // The library insists on starting at the start.
     volume.rewind().map_err(FindLoaderError::Read)?;
     let options = FsOptions::new().update_accessed_date(false);
+    let volume = Bounded { volume, left: MOST_READ };
     let system = FileSystem::new(volume, options).map_err(FindLoaderError::Read)?;
-    let mut files = Vec::new();
-    list(&system.root_dir(), "", 0, &mut files)?;
+    let mut found = Found::default();
+    list(&system.root_dir(), "", 0, &mut found)?;
+    let Found { files, .. } = found;
     // The CSV found first by name decides; of loaders, the first found.
     let by_name =
         |wanted: &'static str| files.iter().filter(move |path| file_name(path).eq_ignore_ascii_case(wanted));
@@ -84,24 +102,67 @@ fn backslashes(path: &str) -> String {
     path.replace('/', "\\")
 }
 
+/// What was listed so far.
+#[derive(Default)]
+struct Found {
+    files: Vec<String>,
+    folders: usize,
+}
+
+/// A volume that stops being read at some point, so that nothing reads it forever.
+struct Bounded<T> {
+    volume: T,
+    left: u64,
+}
+
+impl<T: Read> Read for Bounded<T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.volume.read(into)?;
+        let cost = LEAST_READ.max(count as u64);
+        let endless = || io::Error::new(io::ErrorKind::InvalidData, "it never ends; its chains may loop");
+        self.left = self.left.checked_sub(cost).ok_or_else(endless)?;
+        Ok(count)
+    }
+}
+
+impl<T: Seek> Seek for Bounded<T> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.volume.seek(to)
+    }
+}
+
+impl<T: Write> Write for Bounded<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.volume.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.volume.flush()
+    }
+}
+
 /// All files below `dir`, as `/EFI/BOOT/BOOTX64.EFI`.
 fn list<T: Read + Write + Seek>(
     dir: &Dir<'_, T>,
     path: &str,
     depth: usize,
-    files: &mut Vec<String>,
+    found: &mut Found,
 ) -> Result<(), FindLoaderError> {
+    found.folders += 1;
+    if found.folders > MOST_FOLDERS {
+        return Err(FindLoaderError::TooManyFolders { limit: MOST_FOLDERS });
+    }
     for entry in dir.iter() {
         let entry = entry.map_err(FindLoaderError::Read)?;
         let name = entry.file_name();
-        if files.len() >= MOST_FILES {
+        if found.files.len() >= MOST_FILES {
             return Err(FindLoaderError::TooManyFiles { limit: MOST_FILES });
         }
         let below = format!("{path}/{name}");
         if entry.is_file() {
-            files.push(below);
+            found.files.push(below);
         } else if name != "." && name != ".." && depth < DEEPEST {
-            list(&entry.to_dir(), &below, depth + 1, files)?;
+            list(&entry.to_dir(), &below, depth + 1, found)?;
         }
     }
     Ok(())
@@ -186,6 +247,35 @@ mod tests {
         let csv = utf16("gone.efi,debian,,\n");
         let files: [(&str, &[u8]); 2] = [("EFI/BOOT/BOOTX64.EFI", b"MZ"), ("EFI/x/BOOT.CSV", &csv)];
         assert_eq!(find_loader(volume(&files)).expect("found").label, None);
+    }
+
+    #[test]
+    fn folders_that_contain_each_other_or_never_end_are_an_error() {
+        let mut looped = volume(&[("A/B/x.txt", b"")]).into_inner();
+        // FAT12 of mkfs: every entry "the next cluster is this one", and nothing but deleted files in A.
+        let sector = |at: usize| usize::from(u16::from_le_bytes([looped[at], looped[at + 1]])) * 512;
+        let (fat, fat_length) = (sector(14), sector(22));
+        for copy in [fat, fat + fat_length] {
+            looped[copy + 3..copy + 6].copy_from_slice(&[0x02, 0x30, 0x00]);
+        }
+        let root = fat + 2 * fat_length;
+        let data = root + usize::from(u16::from_le_bytes([looped[17], looped[18]])) * 32;
+        let cluster = usize::from(looped[13]) * 512;
+        let deleted: Vec<u8> = [[0xe5; 11].as_slice(), &[0x20], &[0; 20]].concat().repeat(cluster / 32);
+        looped[data..data + cluster].copy_from_slice(&deleted);
+        assert!(matches!(find_loader(Cursor::new(looped)), Err(FindLoaderError::Read(_))));
+    }
+
+    #[test]
+    fn no_change_of_any_byte_in_front_panics() {
+        let good = volume(&[("EFI/BOOT/BOOTX64.EFI", b"MZ"), ("EFI/x/a.csv", b"")]).into_inner();
+        for at in (0..90).chain(510..560) {
+            for value in [0, 1, 2, 0x7f, 0x80, 0xff] {
+                let mut bad = good.clone();
+                bad[at] = value;
+                drop(find_loader(Cursor::new(bad)));
+            }
+        }
     }
 
     #[test]
