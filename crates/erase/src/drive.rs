@@ -1,6 +1,6 @@
 //! The port to a disk that can erase itself.
 
-use std::{fs::File, io};
+use std::io;
 
 use disk::{Device, FakeDisk, Target};
 use sys::nvme::AdminError;
@@ -26,9 +26,6 @@ pub enum FormatError {
     /// It is no NVMe drive.
     #[error("this disk has no NVMe Format")]
     Unsupported,
-    /// The device node could not be opened for commands.
-    #[error("the device node could not be opened for NVMe commands")]
-    Open(#[source] io::Error),
     /// The controller or the kernel said no.
     #[error("NVMe Format failed")]
     Failed(#[source] AdminError),
@@ -52,12 +49,11 @@ pub trait Drive: Target {
 
 impl Drive for Device {
     fn nvme_format(&mut self, erase: SecureErase) -> Result<(), FormatError> {
-        // A second descriptor: admin commands need none of the exclusive one's rights, and that one stays held.
-        let node = File::open(self.path()).map_err(FormatError::Open)?;
-        let id = sys::nvme::namespace_id(&node).map_err(|_| FormatError::Unsupported)?;
-        let namespace = sys::nvme::identify_namespace(&node, id).map_err(FormatError::Failed)?;
+        // The descriptor that is held, not the name: a name may pass to another drive.
+        let id = sys::nvme::namespace_id(&*self).map_err(|_| FormatError::Unsupported)?;
+        let namespace = sys::nvme::identify_namespace(&*self, id).map_err(FormatError::Failed)?;
         let command = format_command(&namespace, erase);
-        sys::nvme::format(&node, id, command, FORMAT_TIMEOUT_MS).map_err(FormatError::Failed)
+        sys::nvme::format(&*self, id, command, FORMAT_TIMEOUT_MS).map_err(FormatError::Failed)
     }
 
     fn reread_partitions(&mut self) -> io::Result<()> {

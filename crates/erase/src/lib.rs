@@ -30,5 +30,5 @@ pub use execute::{AttemptError, Conditions, EraseError, Erased, Phase, Progress,
 pub use plan::{Level, Method, Mode, Plan, Policy, ReadOnly, Refusal, Verify, plan};
 pub use prove::{Attempt, Expectation, Proof, ProofKind, Unproven};
 pub use seed::Seed;
-pub use subject::{Subject, SubjectError};
+pub use subject::{Subject, SubjectError, is_virtual_media};
 pub use wipe::WipeError;

@@ -70,10 +70,16 @@ impl Subject {
     /// the operator's, never a tenant's.
     #[must_use]
     pub fn is_virtual_media(&self) -> bool {
-        let model = self.disk.model.as_deref().unwrap_or_default().to_ascii_lowercase();
-        let by_usb = matches!(self.disk.transport, Some(Transport::Usb) | None);
-        by_usb && VIRTUAL_MEDIA.iter().any(|name| model.contains(name))
+        is_virtual_media(&self.disk)
     }
+}
+
+/// True when the management controller lends `disk` to the machine.
+#[must_use]
+pub fn is_virtual_media(disk: &Disk) -> bool {
+    let model = disk.model.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let by_usb = matches!(disk.transport, Some(Transport::Usb) | None);
+    by_usb && VIRTUAL_MEDIA.iter().any(|name| model.contains(name))
 }
 
 fn text(path: &Path) -> Option<String> {
