@@ -38,6 +38,28 @@ pub(crate) fn read(reader: &Reader<'_>, only: &[PathBuf]) -> Vec<Disk> {
     disks
 }
 
+/// What counts as a disk and is not among `described`: broken, locked, or not
+/// understood. An empty slot for removable media is no disk, nor is a device of
+/// no size that no hardware stands behind.
+pub(crate) fn left_out(reader: &Reader<'_>, only: &[PathBuf], described: &[Disk]) -> Vec<String> {
+    let known = |name: &str| described.iter().any(|disk| disk.name == name);
+    if !only.is_empty() {
+        let lacking = only.iter().filter(|path| !known(&name_of(reader, path)));
+        return lacking.map(|path| path.display().to_string()).collect();
+    }
+    let names = reader.list(BLOCK);
+    let members = multipath_members(reader, &names);
+    let counts = |name: &&String| !members.contains(*name) && kind(reader, name).is_some();
+    let lacking = names.iter().filter(counts).filter(|name| !known(name) && !is_empty_slot(reader, name));
+    lacking.map(|name| format!("/dev/{name}")).collect()
+}
+
+fn is_empty_slot(reader: &Reader<'_>, name: &str) -> bool {
+    let of = |attribute: &str| reader.text(format!("{BLOCK}/{name}/{attribute}"));
+    let removable = of("removable").as_deref() == Some("1");
+    of("size").as_deref() == Some("0") && (removable || !reader.exists(format!("{BLOCK}/{name}/device")))
+}
+
 /// What sort of disk `name` is, if it is one that counts.
 fn kind(reader: &Reader<'_>, name: &str) -> Option<DiskKind> {
     let of = |attribute: &str| reader.text(format!("{BLOCK}/{name}/{attribute}"));
@@ -66,8 +88,8 @@ fn multipath_members(reader: &Reader<'_>, names: &[String]) -> BTreeSet<String> 
 
 /// A disk the caller named, whatever it is.
 fn describe_only(reader: &Reader<'_>, path: &Path) -> Option<Disk> {
-    let node = fs::canonicalize(path).ok().filter(|_| reader.is_live()).unwrap_or_else(|| path.to_owned());
-    let name = node.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = name_of(reader, path);
+    let name = name.as_str();
     if name.is_empty() || !reader.exists(format!("{BLOCK}/{name}")) {
         reader.warn(path, "is not a whole disk of this machine");
         return None;
@@ -75,6 +97,12 @@ fn describe_only(reader: &Reader<'_>, path: &Path) -> Option<Disk> {
     let kind =
         if is_numbered(name, "loop") { DiskKind::Loop } else { kind(reader, name).unwrap_or(DiskKind::Disk) };
     describe(reader, name, kind)
+}
+
+/// The kernel's name for the device at `path`, links followed; may be empty.
+fn name_of(reader: &Reader<'_>, path: &Path) -> String {
+    let node = fs::canonicalize(path).ok().filter(|_| reader.is_live()).unwrap_or_else(|| path.to_owned());
+    node.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
 }
 
 /// Everything about one disk. A disk whose size or block size is not known

@@ -50,6 +50,14 @@ pub fn scan(root: &Root, options: &Options) -> Inventory {
     scan_with(&Reader::new(root), options)
 }
 
+/// The device nodes of what counts as a disk and is not in `inventory`, because
+/// it does not say how large it is, or says nothing fits on it. Whoever must
+/// have dealt with *every* disk has not while this is not empty.
+#[must_use]
+pub fn left_out(root: &Root, options: &Options, inventory: &Inventory) -> Vec<String> {
+    disks::left_out(&Reader::new(root), &options.only_disks, &inventory.disks)
+}
+
 fn scan_with(reader: &Reader<'_>, options: &Options) -> Inventory {
     kernel::ask(reader);
     let mut inventory = Inventory {

@@ -110,3 +110,22 @@ fn the_machine_this_runs_on_is_read() {
     assert!(inventory.cpu.threads > 0 && inventory.memory.total.is_some(), "{inventory:?}");
     assert_eq!(inventory.cpu.architecture.as_deref(), Some(std::env::consts::ARCH));
 }
+
+#[test]
+fn a_disk_that_cannot_be_described_is_left_out_by_name() {
+    let (good, odd, dead) = (disk("sda", 0), disk("sdb", 16), disk("sdc", 32));
+    let empty =
+        disk("sdd", 48).replace("size = 20971520", "size = 0").replace("removable = 0", "removable = 1");
+    let virtual_ = disk("nbd0", 64).replace("size = 20971520", "size = 0");
+    let odd = odd.replace("logical_block_size = 512", "logical_block_size = 520");
+    let dead =
+        dead.replace("size = 20971520", "size = 0") + "sys/devices/virtual/block/sdc/device/state = x\n";
+    let root = tempfile::tempdir().expect("temporary directory");
+    write(root.path(), "sysfs.txt", good + &odd + &dead + &empty + &virtual_);
+    let root = Root::open(root.path()).expect("a recording");
+    let inventory = scan(&root, &Options::default());
+    assert_eq!(inventory.disks.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>(), ["sda"]);
+    assert_eq!(inventory::left_out(&root, &Options::default(), &inventory), ["/dev/sdb", "/dev/sdc"]);
+    let only = Options { only_disks: vec!["/dev/sda".into(), "/dev/gone".into()], ..Options::default() };
+    assert_eq!(inventory::left_out(&root, &only, &scan(&root, &only)), ["/dev/gone"]);
+}
