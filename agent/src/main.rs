@@ -2,6 +2,7 @@
 //! machines, and a tool for hands on a machine that runs already.
 
 mod api;
+mod chosen;
 mod cli;
 mod command;
 mod config;

@@ -13,6 +13,8 @@ use evidence::Signed;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use crate::chosen;
+
 /// Input that is refused: nothing was written.
 const REFUSED: u8 = 2;
 
@@ -98,12 +100,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let key = ephemeral_key()?;
     let mut documents = Map::new();
     let mut all_clean = true;
-    for Ready { subject, plan } in ready {
-        let (body, clean) = erase_one(&subject, plan)?;
-        all_clean &= clean;
-        let signed = evidence::sign(body, &key)?;
-        keep(&args, &subject.path(), &signed)?;
-        documents.insert(subject.path(), serde_json::to_value(&signed)?);
+    for ready in ready {
+        let path = ready.subject.path();
+        // One disk that fails takes nothing from the evidence of the others.
+        match erase_and_sign(&args, ready, &key) {
+            Ok((document, clean)) => {
+                all_clean &= clean;
+                documents.insert(path, document);
+            }
+            Err(error) => {
+                all_clean = false;
+                eprintln!("billet-agent: {path}: {error:#}");
+            }
+        }
     }
     if args.json {
         let report = json!({ "ok": all_clean, "devices": documents });
@@ -152,10 +161,24 @@ fn confirmed(ready: &[Ready]) -> anyhow::Result<bool> {
     Ok(answer.trim() == "yes")
 }
 
+/// The disk's signed document, and whether it proves an erasure.
+fn erase_and_sign(args: &Args, ready: Ready, key: &evidence::Key) -> anyhow::Result<(Value, bool)> {
+    let Ready { subject, plan } = ready;
+    let (body, clean) = erase_one(&subject, plan)?;
+    let signed = evidence::sign(body, key)?;
+    keep(args, &subject.path(), &signed)?;
+    Ok((serde_json::to_value(&signed)?, clean))
+}
+
 /// The body of the disk's document, and whether it proves an erasure.
 fn erase_one(subject: &Subject, plan: Plan) -> anyhow::Result<(Value, bool)> {
     let path = subject.path();
-    let mut drive = disk::Device::open(&path)?;
+    // Time has passed since it was looked at: somebody answered a question.
+    let mut drive = chosen::open(&inventory::Root::live(), &subject.disk)?;
+    anyhow::ensure!(
+        Subject::read(Path::new("/"), &subject.disk)? == *subject,
+        "its partitions changed since it was looked at; nothing was erased"
+    );
     let bar = bar(&path);
     let mut show = |progress: Progress| {
         bar.set_message(progress.phase.name());

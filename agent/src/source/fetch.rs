@@ -111,6 +111,11 @@ impl Fetcher {
         self.request.urls.get(self.current).map(String::as_str)
     }
 
+    /// The mirror in use, as errors may tell it.
+    fn told(&self) -> String {
+        without_secrets(self.url().unwrap_or_default())
+    }
+
     /// The first answer of any mirror.
     pub(super) async fn open(&mut self) -> Result<(Opened, Response), FetchError> {
         loop {
@@ -125,7 +130,7 @@ impl Fetcher {
         let answer = self.get(None).await?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
-            status => Err(FetchError::Refused { url: self.url().unwrap_or_default().to_owned(), status }),
+            status => Err(FetchError::Refused { url: self.told(), status }),
         }
     }
 
@@ -145,12 +150,12 @@ impl Fetcher {
         let seconds = self.request.pace.stall + self.request.pace.connect;
         let answer = match timeout(seconds, get.send()).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(err)) => return Err(FetchError::Broken { url: url.to_owned(), err: err.without_url() }),
-            Err(_) => return Err(FetchError::Stalled { url: url.to_owned(), seconds }),
+            Ok(Err(err)) => return Err(FetchError::Broken { url: self.told(), err: err.without_url() }),
+            Err(_) => return Err(FetchError::Stalled { url: self.told(), seconds }),
         };
         match text(&answer, header::CONTENT_ENCODING) {
             None | Some("identity") => Ok(answer),
-            Some(_) => Err(FetchError::Nonsense { url: url.to_owned(), what: "it encodes the content" }),
+            Some(_) => Err(FetchError::Nonsense { url: self.told(), what: "it encodes the content" }),
         }
     }
 
@@ -235,7 +240,7 @@ impl Fetcher {
 
     /// An answer that goes on at byte `at`, and how many of its bytes to skip.
     async fn resume(&self, opened: &Opened, at: u64) -> Result<(Response, u64), FetchError> {
-        let url = self.url().unwrap_or_default().to_owned();
+        let url = self.told();
         let range = (at > 0).then(|| (format!("bytes={at}-"), opened.validator.as_deref()));
         let answer = self.get(range).await?;
         match answer.status() {
@@ -262,7 +267,7 @@ impl Fetcher {
         at: &mut u64,
         to: &SyncSender<io::Result<Bytes>>,
     ) -> Result<(), FetchError> {
-        let url = || self.url().unwrap_or_default().to_owned();
+        let url = || self.told();
         let seconds = self.request.pace.stall;
         loop {
             let mut piece = match timeout(seconds, answer.chunk()).await {
@@ -306,7 +311,7 @@ impl Fetcher {
     }
 
     async fn try_part(&self, opened: &Opened, at: u64, length: u64) -> Result<Vec<u8>, FetchError> {
-        let url = self.url().unwrap_or_default().to_owned();
+        let url = self.told();
         let last = at + length - 1;
         let answer = self.get(Some((format!("bytes={at}-{last}"), opened.validator.as_deref()))).await?;
         let status = answer.status();
@@ -328,6 +333,15 @@ impl Fetcher {
             Err(_) => Err(FetchError::Stalled { url, seconds }),
         }
     }
+}
+
+/// `url` without user, password and query: presigned URLs have their signature there.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let bare = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 fn text(answer: &Response, name: header::HeaderName) -> Option<&str> {

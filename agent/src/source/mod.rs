@@ -4,4 +4,5 @@ mod fetch;
 mod http;
 mod ranges;
 
+pub(crate) use fetch::without_secrets;
 pub(crate) use http::{HttpSource, OpenImageError, Request};

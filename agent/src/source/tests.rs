@@ -169,3 +169,15 @@ fn credentials_are_sent_and_never_shown() {
     all(request).expect("arrives");
     assert!(seen.lock().expect("not poisoned")[0].contains("authorization: bearer hunter2"));
 }
+
+#[test]
+fn an_error_tells_the_url_and_no_secret_of_it() {
+    for (url, want) in [
+        ("http://h:8080/a/b.raw", "http://h:8080/a/b.raw"),
+        ("https://user:secret@h/v1/b.raw?temp_url_sig=secret&x=1#secret", "https://h/v1/b.raw"),
+        ("https://secret@h?secret", "https://h"),
+        ("https://a@b:secret@h/x@y", "https://h/x@y"),
+    ] {
+        assert_eq!(super::super::without_secrets(url), want);
+    }
+}

@@ -173,10 +173,11 @@ async fn was_cleaned(bench: &Bench, disk: &Loop) {
     for (step, result) in [("erase_devices_metadata", "metadata-clean"), ("erase_devices", "clean")] {
         let mut params = request["params"].clone();
         params["step"]["step"] = json!(step);
+        let params_step = params["step"].clone();
         let answer = bench.run("clean.execute_clean_step", params).await;
         assert_eq!(answer.command_status, CommandStatus::Succeeded, "{:?}", answer.command_error);
         let answer = answer.command_result.unwrap();
-        assert_eq!(answer["clean_step"]["step"], step);
+        assert_eq!(answer["clean_step"], params_step, "echoed as it came");
         let signed: evidence::Signed =
             serde_json::from_value(answer["clean_result"][&device].clone()).unwrap();
         let pinned = bench.certificate.parse().unwrap();
@@ -187,6 +188,18 @@ async fn was_cleaned(bench: &Bench, disk: &Loop) {
     }
     assert_eq!(disk.read(4 * MIB as u64, MIB), vec![0; MIB], "a full erase reaches everywhere");
     assert!(fs::metadata(Path::new(&device)).is_ok());
+}
+
+#[test]
+fn a_name_that_passed_to_another_disk_is_not_opened() {
+    let Some(disk) = Loop::new() else { return };
+    let root = inventory::Root::live();
+    let only = inventory::Options { only_disks: vec![disk.device.clone()], ..Default::default() };
+    let mut chosen = inventory::scan(&root, &only).disks.remove(0);
+    assert!(crate::chosen::open(&root, &chosen).is_ok());
+    chosen.serial = Some("of the disk that was here".to_owned());
+    let error = crate::chosen::open(&root, &chosen).unwrap_err().to_string();
+    assert!(error.contains("serial of the disk that was here was chosen"), "{error}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use wire::ipa::{ErrorClass, ImageInfo};
 use super::Machine;
 use crate::{
     command::Failure,
-    source::{HttpSource, Request},
+    source::{HttpSource, Request, without_secrets},
 };
 
 /// A checksum file lists thousands of images at most.
@@ -80,7 +80,7 @@ pub(super) fn file_name(urls: &[String]) -> String {
 
 /// A whole small file.
 pub(super) fn small(request: Request, limit: u64) -> Result<Vec<u8>, Failure> {
-    let url = request.urls.first().cloned().unwrap_or_default();
+    let url = without_secrets(request.urls.first().map_or("", String::as_str));
     let fail = |text: String| Failure::new(ErrorClass::ImageDownload, format!("{url}: {text}"));
     let source = HttpSource::open(request).map_err(|err| fail(crate::command::chain(&err)))?;
     let mut bytes = Vec::new();

@@ -77,7 +77,7 @@ fn every_disk(
     step: &'static str,
     report: &Reporter,
 ) -> Result<Value, Failure> {
-    let disks = machine.disks()?;
+    let disks = machine.every_disk()?;
     let asked = machine.internal("disk_erasure_concurrency").and_then(Value::as_u64).unwrap_or(1);
     let threads = usize::try_from(asked.clamp(1, MAX_CONCURRENCY)).unwrap_or(1).min(disks.len());
     let work = Work { machine, policy, step, tally: Tally::new(step, report) };
@@ -128,7 +128,16 @@ impl Work<'_> {
             Err(refusal) if refusal.is_skip() => return self.skipped(&subject, &refusal),
             Err(refusal) => return Err(fail("not erased", &refusal)),
         };
-        let mut device = disk::Device::open(&path).map_err(|err| fail("not erased", &err))?;
+        let mut device = self.machine.open(disk).map_err(|failure| Failure {
+            class: ErrorClass::BlockDeviceErase,
+            details: format!("{path}: not erased: {}", failure.details),
+        })?;
+        // Nobody else can change it any more; what was planned must still hold.
+        if Subject::read(Path::new("/"), disk).map_err(|err| fail("not looked at", &err))? != subject {
+            let text =
+                format!("{path}: not erased: its partitions changed while it was looked at; try again");
+            return Err(Failure::new(ErrorClass::BlockDeviceErase, text));
+        }
         let mut conditions = Conditions {
             seed: Seed::random().map_err(|err| fail("no random numbers to prove it with", &err))?,
             clock: &mut now,
@@ -161,7 +170,7 @@ impl Work<'_> {
         Context {
             cert_id: uuid::Uuid::new_v4().to_string(),
             node,
-            operation: None,
+            operation: self.machine.internal("operation_uuid").and_then(Value::as_str).map(str::to_owned),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: boot_id.map(|text| text.trim().to_owned()),
             issued_at: now(),

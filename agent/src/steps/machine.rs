@@ -15,6 +15,7 @@ use wire::{
 };
 
 use crate::{
+    chosen,
     command::{Board, Failure},
     config::Trust,
     logs::RingLog,
@@ -99,6 +100,41 @@ impl Machine {
         Ok(hints::without_skipped(&inventory.disks, &skip).into_iter().cloned().collect())
     }
 
+    /// The disks of [`disks`](Self::disks), for who must have dealt with every one.
+    ///
+    /// # Errors
+    /// When some disk cannot be described, or there is none at all: more likely a
+    /// driver is missing than every disk.
+    pub(super) fn every_disk(&self) -> Result<Vec<Disk>, Failure> {
+        let fail = |text: String| Err(Failure::new(ErrorClass::BlockDevice, text));
+        let inventory = self.inventory();
+        let left_out = inventory::left_out(&self.root, &self.options, &inventory);
+        if !left_out.is_empty() {
+            return fail(format!(
+                "{} does not say what it is, so nothing is known about its data; it may be broken or locked: \
+                 replace it or take it out",
+                left_out.join(", ")
+            ));
+        }
+        if inventory.disks.is_empty() {
+            return fail(
+                "this machine shows no disk at all, so nothing was done; does the ramdisk have the driver of its \
+                 controller? A node that has none needs no such step"
+                    .to_owned(),
+            );
+        }
+        let disks = self.disks()?;
+        for skipped in inventory.disks.iter().filter(|disk| disks.iter().all(|kept| kept.name != disk.name)) {
+            tracing::warn!(disk = skipped.path(), "left alone, as skip_block_devices says; its data stays");
+        }
+        Ok(disks)
+    }
+
+    /// Open `disk` for us alone, if it still is the one that was chosen.
+    pub(super) fn open(&self, disk: &Disk) -> Result<disk::Device, Failure> {
+        chosen::open(&self.root, disk).map_err(|err| Failure::of(ErrorClass::BlockDevice, &err))
+    }
+
     /// `skip_block_devices`, of the node's properties.
     fn skipped(&self) -> Result<Vec<RootDeviceHints>, Failure> {
         match self.node.properties.get("skip_block_devices") {
@@ -113,7 +149,9 @@ impl Machine {
     /// The disk that gets the image.
     pub(super) fn root_disk(&self) -> Result<Disk, Failure> {
         let hints = self.root_hints()?;
-        let disks = self.disks()?;
+        let mut disks = self.disks()?;
+        // The operator's, lent by the BMC for a moment: no tenant's system goes there.
+        disks.retain(|disk| !erase::is_virtual_media(disk));
         hints::choose(&disks, hints.as_ref()).cloned().map_err(|err| {
             let seen: Vec<String> =
                 disks.iter().map(|disk| format!("{} ({})", disk.path(), disk.size)).collect();

@@ -111,15 +111,17 @@ async fn steps_that_are_none_fail_with_their_class() {
 }
 
 #[tokio::test]
-async fn a_captured_clean_step_is_echoed_with_its_result() {
+async fn a_machine_whose_disks_are_not_seen_is_not_clean() {
     let bench = Bench::new(&[]);
     let request = captured("execute-clean-step.request");
-    let answer = bench.run("clean.execute_clean_step", request["params"].clone()).await;
-    let golden = &captured("commands-clean")["commands"][1];
-    assert_eq!(answer.command_status, CommandStatus::Succeeded, "{:?}", answer.command_error);
-    let result = answer.command_result.unwrap();
-    assert_eq!(result["clean_step"], golden["command_result"]["clean_step"]);
-    assert_eq!(result["clean_result"], json!({}), "there was no disk");
+    for step in ["erase_devices", "erase_devices_metadata"] {
+        let mut params = request["params"].clone();
+        params["step"]["step"] = json!(step);
+        let answer = bench.run("clean.execute_clean_step", params).await;
+        assert_eq!(answer.command_status, CommandStatus::Failed, "{:?}", answer.command_result);
+        let details = answer.command_error.unwrap().details;
+        assert!(details.contains("/dev/billet-no-such-disk does not say what it is"), "{details}");
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     command::{Failure, Outcome, Params, Reporter},
-    source::{HttpSource, Request},
+    source::{HttpSource, Request, without_secrets},
 };
 
 /// The step's name, as conductors and progress reports have it.
@@ -82,7 +82,7 @@ fn write(machine: &mut Machine, params: &Params, report: &Reporter) -> Result<St
     let path = disk.path();
     tracing::info!(image = order.info.id, disk = path, size = %disk.size, "writing");
     machine.prepared = None;
-    let mut device = disk::Device::open(&path).map_err(|err| Failure::of(ErrorClass::BlockDevice, &err))?;
+    let mut device = machine.open(&disk)?;
     let source =
         HttpSource::open(order.request).map_err(|err| Failure::of(ErrorClass::ImageDownload, &err))?;
     let name = order.info.id;
@@ -168,7 +168,7 @@ fn digest(info: &ImageInfo, machine: &Machine, request: &Request) -> Result<Dige
             let file = Request { urls: vec![url.clone()], ..request.clone() };
             let bytes = download::small(file, download::MAX_CHECKSUM_FILE)?;
             let text = String::from_utf8_lossy(&bytes);
-            checksum::find(&text, &url, &name, algorithm, md5).map_err(unsure)
+            checksum::find(&text, &without_secrets(&url), &name, algorithm, md5).map_err(unsure)
         }
     }
 }
