@@ -29,6 +29,9 @@ use crate::{
 /// How long the last answer has to leave before the machine goes down.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The longest time a control plane may let this agent be silent; Ironic's is 300 s.
+const LONGEST_TIMEOUT_S: u64 = 3600;
+
 /// Where UEFI's variables are.
 const EFIVARS: &str = "/sys/firmware/efi/efivars";
 
@@ -84,8 +87,13 @@ pub(crate) async fn run(config: Config, logs: RingLog) -> Result<Ending, RunErro
     let inventory = scan(&options).await?;
     greet(&inventory);
     let ironic = Arc::new(Ironic::new(&config)?);
-    let node = inspect(&config, &ironic, &inventory, &logs).await;
+    let mut node = inspect(&config, &ironic, &inventory, &logs).await;
     if config.api_urls.is_empty() {
+        // Nobody would ever hear of this machine otherwise.
+        while node.is_none() {
+            tokio::time::sleep(config.pace.retry_max).await;
+            node = inspect(&config, &ironic, &inventory, &logs).await;
+        }
         tracing::info!("inspection is all that was asked for; waiting to be powered off");
         return Ok(std::future::pending().await);
     }
@@ -145,9 +153,10 @@ async fn serve(serving: Serving) -> Result<Ending, RunError> {
     let beating = heartbeat::run(heart, board);
     tokio::select! {
         ending = ending.recv() => {
+            // The sender lives in the command thread: none is left when that died.
+            let ending = ending.ok_or_else(|| stopped("command thread"))?;
             tokio::time::sleep(LINGER).await;
-            // The sender lives in the command thread, which never ends before us.
-            Ok(ending.unwrap_or(Ending::PowerOff))
+            Ok(ending)
         }
         () = beating => Err(stopped("heartbeat")),
         ended = server => {
@@ -271,7 +280,7 @@ fn heart(config: &Config, ironic: Arc<Ironic>, found: &Found, base: String, iden
             agent_verify_ca: knows_certificates.then(|| identity.certificate_pem.clone()),
             ..Heartbeat::default()
         },
-        timeout: Duration::from_secs(found.response.config.heartbeat_timeout.max(1)),
+        timeout: Duration::from_secs(found.response.config.heartbeat_timeout.clamp(1, LONGEST_TIMEOUT_S)),
         pace: config.pace.clone(),
     }
 }

@@ -1,7 +1,7 @@
 //! Connections for the API: TCP, then TLS, each handshake on its own so that a
 //! slow caller keeps nobody waiting, and never more than a few at once.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
 
 use rustls::ServerConfig;
 use tokio::{
@@ -9,6 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::{Instant, Sleep, sleep},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -18,6 +19,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections at once. A conductor needs one or two; the rest is for people who
 /// look, and for nobody who floods.
 const CONNECTIONS: usize = 64;
+
+/// How long a connection may be open without a request. Places are few.
+const BETWEEN_REQUESTS: Duration = Duration::from_secs(120);
+
+/// How long a connection may be silent over an unfinished request: a caller may
+/// wait for a command, and no conductor waits longer than a minute.
+const WITHIN_REQUEST: Duration = Duration::from_secs(3600);
 
 /// How long to wait when the system is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -33,6 +41,8 @@ pub(crate) struct TlsListener {
 /// An open connection; its place is free again when it is dropped.
 pub(crate) struct Connection {
     stream: Box<TlsStream<TcpStream>>,
+    /// When its silence has lasted too long.
+    silence: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -84,7 +94,7 @@ impl axum::serve::Listener for TlsListener {
                     let handshake = self.acceptor.accept(stream);
                     self.greeting.spawn(async move {
                         match tokio::time::timeout(HANDSHAKE, handshake).await {
-                            Ok(Ok(stream)) => Some((Connection { stream: Box::new(stream), _place: place }, from)),
+                            Ok(Ok(stream)) => Some((Connection::new(stream, place), from)),
                             Ok(Err(err)) => { tracing::debug!(%from, %err, "a caller does not speak our TLS"); None }
                             Err(_) => { tracing::debug!(%from, "a caller does not finish its handshake"); None }
                         }
@@ -104,13 +114,36 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
+impl Connection {
+    fn new(stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Self {
+        Self { stream: Box::new(stream), silence: Box::pin(sleep(BETWEEN_REQUESTS)), _place: place }
+    }
+
+    fn may_be_silent(&mut self, limit: Duration) {
+        self.silence.as_mut().reset(Instant::now() + limit);
+    }
+
+    /// What a caller gets who is silent: some more time, or the end.
+    fn wait<T>(&mut self, context: &mut task::Context<'_>) -> task::Poll<io::Result<T>> {
+        self.silence.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> task::Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if read.is_pending() {
+            return self.wait(context);
+        }
+        if into.filled().len() > before {
+            self.may_be_silent(WITHIN_REQUEST);
+        }
+        read
     }
 }
 
@@ -120,7 +153,12 @@ impl AsyncWrite for Connection {
         context: &mut task::Context<'_>,
         bytes: &[u8],
     ) -> task::Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if written.is_pending() {
+            return self.wait(context);
+        }
+        self.may_be_silent(BETWEEN_REQUESTS);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {

@@ -15,6 +15,10 @@ const MAX_RECORD: usize = 8192;
 /// How much is read.
 const MAX_BYTES: usize = 2 << 20;
 
+/// What comes before a secret: the kernel tells its command line, and virtual
+/// media hand the agent's token over on it.
+const SECRET: &[u8] = b"ipa-agent-token=";
+
 /// The kernel's log, or why there is none.
 pub(super) fn log() -> Vec<u8> {
     read().unwrap_or_else(|err| format!("/dev/kmsg cannot be read: {err}\n").into_bytes())
@@ -27,7 +31,7 @@ fn read() -> io::Result<Vec<u8>> {
     while log.len() < MAX_BYTES {
         match kmsg.read(&mut record) {
             Ok(0) => break,
-            Ok(length) => log.extend_from_slice(&record[..length]),
+            Ok(length) => redact(&record[..length], &mut log),
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => break,
             // EPIPE: the record was overwritten while we read; the next read goes on.
             Err(err) if err.kind() == io::ErrorKind::BrokenPipe => (),
@@ -35,4 +39,40 @@ fn read() -> io::Result<Vec<u8>> {
         }
     }
     Ok(log)
+}
+
+/// Append `record` to `log` without the values that follow [`SECRET`].
+fn redact(record: &[u8], log: &mut Vec<u8>) {
+    let mut rest = record;
+    while let Some(at) = rest.windows(SECRET.len()).position(|window| window == SECRET) {
+        let (told, hidden) = rest.split_at(at + SECRET.len());
+        log.extend_from_slice(told);
+        log.extend_from_slice(b"******");
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
+        rest = hidden.iter().position(ends).map_or(&[], |end| &hidden[end..]);
+    }
+    log.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_on_the_command_line_is_not_told() {
+        for (record, want) in [
+            (
+                "6,1,0,-;Kernel command line: a=b ipa-agent-token=hunter2 c\n",
+                "a=b ipa-agent-token=****** c\n",
+            ),
+            ("5,2,0,-;Unknown \"x ipa-agent-token=hunter2\", passed", "ipa-agent-token=******\", passed"),
+            ("ipa-agent-token=one ipa-agent-token=two", "ipa-agent-token=****** ipa-agent-token=******"),
+            ("6,3,0,-;nothing to hide", "nothing to hide"),
+        ] {
+            let mut log = Vec::new();
+            redact(record.as_bytes(), &mut log);
+            let log = String::from_utf8(log).unwrap();
+            assert!(log.ends_with(want) && !log.contains("hunter2"), "{log}");
+        }
+    }
 }
