@@ -240,17 +240,13 @@ fn mismatch(declared: Declared, format: Option<Format>, compression: Compression
         let format = format.map_or_else(|| "auto".to_owned(), |format| format.to_string());
         format + compression.map_or("", Compression::suffix)
     };
-    let found = match (format, compression) {
-        (_, Compression::Gzip) if declared.compression != Some(Compression::Gzip) => {
-            "gzip-compressed".to_owned()
-        }
-        (_, Compression::Zstd) if declared.compression != Some(Compression::Zstd) => {
-            "zstd-compressed".to_owned()
-        }
-        (_, Compression::None) if declared.compression != Some(Compression::None) => {
-            "not compressed".to_owned()
-        }
-        (format, compression) => name(format, Some(compression)),
+    // What was not declared cannot be contradicted.
+    let contradicted = declared.compression.is_some_and(|declared| declared != compression);
+    let found = match compression {
+        Compression::Gzip if contradicted => "gzip-compressed".to_owned(),
+        Compression::Zstd if contradicted => "zstd-compressed".to_owned(),
+        Compression::None if contradicted => "not compressed".to_owned(),
+        compression => name(format, Some(compression)),
     };
     FormatError::Mismatch { found, declared: name(declared.format, declared.compression) }
 }
@@ -295,6 +291,20 @@ mod tests {
         assert!(matches!(format(b"QFI\xfb", raw, Compression::None), Err(FormatError::Mismatch { .. })));
         assert!(matches!(compression(b"\x1f\x8b", raw), Err(FormatError::Mismatch { .. })));
         assert_eq!(compression(b"\x1f\x8b", Declared::AUTO), Ok(Compression::Gzip));
+    }
+
+    #[test]
+    fn a_refusal_names_what_contradicts_the_declaration() {
+        // Ironic declares a format and never a compression.
+        let ironic = Declared { format: Some(Format::Raw), compression: None };
+        let refusal = format(b"QFI\xfb", ironic, Compression::None).expect_err("it is qcow2");
+        assert_eq!(refusal.to_string(), "the image is qcow2 but was declared raw; correct one of them");
+        let zst: Declared = "raw.zst".parse().expect("a format");
+        let refusal = compression(&[0; 1024], zst).expect_err("it is not compressed");
+        assert_eq!(
+            refusal.to_string(),
+            "the image is not compressed but was declared raw.zst; correct one of them"
+        );
     }
 
     #[test]
