@@ -1,5 +1,6 @@
-//! The agent is PID 1 of a ramdisk that holds no library: its ELF must need
-//! none. Read from the file itself; `make dist` builds it.
+//! What `make dist` leaves: small, and with nothing to find at run time. The agent
+//! is PID 1 of a ramdisk that holds no library, so its ELF must need none; that is
+//! read from the file itself.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +8,15 @@ const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const DT_NEEDED: u64 = 1;
 
-fn agent() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/billet-agent")
+fn dist(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist").join(name)
+}
+
+fn bytes(name: &str) -> u64 {
+    let path = dist(name);
+    std::fs::metadata(&path)
+        .unwrap_or_else(|err| panic!("{}: {err}; run `make dist` first", path.display()))
+        .len()
 }
 
 fn u16_at(elf: &[u8], at: usize) -> usize {
@@ -36,7 +44,7 @@ fn segments(elf: &[u8]) -> Vec<(u32, usize, usize)> {
 
 #[test]
 fn the_agent_needs_no_interpreter_and_no_library() {
-    let elf = std::fs::read(agent()).expect("dist/billet-agent: run `make dist` first");
+    let elf = std::fs::read(dist("billet-agent")).expect("dist/billet-agent: run `make dist` first");
     assert_eq!(&elf[..5], b"\x7fELF\x02", "a 64-bit ELF");
     for (kind, offset, length) in segments(&elf) {
         assert_ne!(kind, PT_INTERP, "the agent asks for a dynamic loader");
@@ -48,8 +56,15 @@ fn the_agent_needs_no_interpreter_and_no_library() {
     }
 }
 
+/// What a server downloads; the limits are the promise of the README.
 #[test]
-fn the_agent_is_at_most_6_mib() {
-    let bytes = std::fs::metadata(agent()).expect("dist/billet-agent: run `make dist` first").len();
-    assert!(bytes <= 6 << 20, "billet-agent is {bytes} bytes");
+fn nothing_is_larger_than_promised() {
+    for (what, files, most_mib) in [
+        ("billet-agent", &["billet-agent"][..], 6),
+        ("the ramdisk for real servers", &["ramdisk/vmlinuz", "ramdisk/initramfs"], 30),
+        ("the ramdisk for virtual servers", &["ramdisk-vm/vmlinuz", "ramdisk-vm/initramfs"], 12),
+    ] {
+        let bytes: u64 = files.iter().map(|file| bytes(file)).sum();
+        assert!(bytes <= most_mib << 20, "{what} is {bytes} bytes, promised are {most_mib} MiB");
+    }
 }
