@@ -1,16 +1,61 @@
 //! Saying something on every console, whatever state the machine is in.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::PathBuf,
+    sync::mpsc,
+    thread,
 };
 
 use nix::fcntl::OFlag;
 
 /// More consoles than a kernel is ever given.
 const MAX_CONSOLES: usize = 16;
+
+/// How much is read from standard error at once.
+const PIECE: usize = 4096;
+/// Pieces that wait for a slow console; what comes after them is lost: 1 MiB.
+const WAITING: usize = 256;
+
+/// From now on whoever writes to standard error never waits for the console.
+///
+/// Ctrl-S on a serial line stops it until Ctrl-Q. A log written to it directly
+/// would stop with it, and the agent at its next line.
+///
+/// # Errors
+/// When the kernel refuses a pipe or a thread; standard error is as it was then.
+pub(crate) fn never_blocks() -> io::Result<()> {
+    let console = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let (reader, writer) = io::pipe()?;
+    relay(reader, console)?;
+    Ok(nix::unistd::dup2_stderr(&writer)?)
+}
+
+/// Pass on what `from` brings to `to`, and keep `from` empty whatever `to` does.
+fn relay(mut from: impl Read + Send + 'static, mut to: impl Write + Send + 'static) -> io::Result<()> {
+    let (pass, passed) = mpsc::sync_channel::<Vec<u8>>(WAITING);
+    thread::Builder::new().name("console".into()).spawn(move || {
+        for text in passed {
+            // A console that fails shows nothing; there is nobody to tell.
+            let _ = to.write_all(&text);
+        }
+    })?;
+    thread::Builder::new().name("stderr".into()).spawn(move || {
+        let mut piece = [0; PIECE];
+        loop {
+            match from.read(&mut piece) {
+                Ok(0) => return,
+                // Full: the console stands still, and its text is lost.
+                Ok(length) => drop(pass.try_send(piece[..length].to_vec())),
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    })?;
+    Ok(())
+}
 
 /// Write `line` to every console and to the kernel's log.
 ///
@@ -54,6 +99,39 @@ fn parse(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A console that shows nothing until it is let go.
+    struct Stopped {
+        let_go: mpsc::Receiver<()>,
+        shown: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Stopped {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.let_go.recv(); // once; after that the other end is gone
+            self.shown.send(bytes.to_vec()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_console_that_stands_still_stops_nobody() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let ((release, let_go), (shown, seen)) = (mpsc::channel(), mpsc::channel());
+        relay(reader, Stopped { let_go, shown }).expect("threads");
+        let text = vec![b'x'; 1 << 16];
+        for _ in 0..64 {
+            writer.write_all(&text).expect("4 MiB are taken, and mostly lost");
+        }
+        drop((release, writer));
+        let shown: usize = seen.iter().map(|bytes| bytes.len()).sum();
+        // What the pipe itself still held may follow once it moves again.
+        assert!((PIECE..=2 * WAITING * PIECE).contains(&shown), "{shown}");
+    }
 
     #[test]
     fn consoles_are_read_from_proc() {

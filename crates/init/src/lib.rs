@@ -85,6 +85,9 @@ pub fn start() -> Result<Started, StartError> {
         tracing::warn!(?claimed, "the clock was wrong; it now says when this agent was built");
     }
     children::reap_forever().map_err(|err| StartError::Refused { what: "a thread", err })?;
+    if let Err(err) = console::never_blocks() {
+        tracing::warn!(%err, "a console that is held by flow control will hold this agent too");
+    }
     let params = Params::load(Path::new("/proc/cmdline"));
     let refused = |err| StartError::Refused { what: "a thread or a socket for devices", err };
     let drivers = Drivers::open(Path::new(drivers::PACK_PATH), params.clone()).map_err(refused)?;
