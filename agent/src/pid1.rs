@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use init::{Params, RESTART_DELAY};
+use init::{Params, RESTART_DELAY, Settled};
 use network::{Network, NetworkError};
 
 use crate::{
@@ -68,7 +68,14 @@ fn live() -> Result<Ending, Fatal> {
     };
     let network = Network::start(&options)?;
     let settled = started.drivers.settle(QUIET, SETTLE_LIMIT);
-    tracing::info!(?settled, modules = started.drivers.report().loaded.len(), "devices");
+    let modules = started.drivers.report().loaded.len();
+    match settled {
+        Settled::Quiet => tracing::info!(modules, "devices"),
+        Settled::TimedOut => {
+            let limit_s = SETTLE_LIMIT.as_secs();
+            tracing::warn!(modules, limit_s, "devices are still coming; the inventory may lack some");
+        }
+    }
     wait_for(&network)?;
     if set_clock(&started.params, &network) {
         config.clock_source = "ntp";

@@ -20,12 +20,18 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// look, and for nobody who floods.
 const CONNECTIONS: usize = 64;
 
-/// How long a connection may be open without a request. Places are few.
-const BETWEEN_REQUESTS: Duration = Duration::from_secs(120);
+/// How long a caller may be silent. Places are few.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// Without a request.
+    between_requests: Duration,
+    /// Over an unfinished request: a caller may wait for a command, and no
+    /// conductor waits longer than a minute.
+    within_request: Duration,
+}
 
-/// How long a connection may be silent over an unfinished request: a caller may
-/// wait for a command, and no conductor waits longer than a minute.
-const WITHIN_REQUEST: Duration = Duration::from_secs(3600);
+const PATIENCE: Patience =
+    Patience { between_requests: Duration::from_secs(120), within_request: Duration::from_secs(3600) };
 
 /// How long to wait when the system is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -36,6 +42,7 @@ pub(crate) struct TlsListener {
     acceptor: TlsAcceptor,
     free: Arc<Semaphore>,
     greeting: JoinSet<Option<(Connection, SocketAddr)>>,
+    patience: Patience,
 }
 
 /// An open connection; its place is free again when it is dropped.
@@ -43,6 +50,7 @@ pub(crate) struct Connection {
     stream: Box<TlsStream<TcpStream>>,
     /// When its silence has lasted too long.
     silence: Pin<Box<Sleep>>,
+    patience: Patience,
     _place: OwnedSemaphorePermit,
 }
 
@@ -58,6 +66,7 @@ impl TlsListener {
             acceptor: TlsAcceptor::from(config),
             free: Arc::new(Semaphore::new(CONNECTIONS)),
             greeting: JoinSet::new(),
+            patience: PATIENCE,
         })
     }
 
@@ -91,10 +100,10 @@ impl axum::serve::Listener for TlsListener {
         loop {
             tokio::select! {
                 (stream, from, place) = Self::caller(&self.tcp, &self.free) => {
-                    let handshake = self.acceptor.accept(stream);
+                    let (handshake, patience) = (self.acceptor.accept(stream), self.patience);
                     self.greeting.spawn(async move {
                         match tokio::time::timeout(HANDSHAKE, handshake).await {
-                            Ok(Ok(stream)) => Some((Connection::new(stream, place), from)),
+                            Ok(Ok(stream)) => Some((Connection::new(stream, patience, place), from)),
                             Ok(Err(err)) => { tracing::debug!(%from, %err, "a caller does not speak our TLS"); None }
                             Err(_) => { tracing::debug!(%from, "a caller does not finish its handshake"); None }
                         }
@@ -115,8 +124,9 @@ impl axum::serve::Listener for TlsListener {
 }
 
 impl Connection {
-    fn new(stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Self {
-        Self { stream: Box::new(stream), silence: Box::pin(sleep(BETWEEN_REQUESTS)), _place: place }
+    fn new(stream: TlsStream<TcpStream>, patience: Patience, place: OwnedSemaphorePermit) -> Self {
+        let silence = Box::pin(sleep(patience.between_requests));
+        Self { stream: Box::new(stream), silence, patience, _place: place }
     }
 
     fn may_be_silent(&mut self, limit: Duration) {
@@ -141,7 +151,8 @@ impl AsyncRead for Connection {
             return self.wait(context);
         }
         if into.filled().len() > before {
-            self.may_be_silent(WITHIN_REQUEST);
+            let limit = self.patience.within_request;
+            self.may_be_silent(limit);
         }
         read
     }
@@ -157,7 +168,8 @@ impl AsyncWrite for Connection {
         if written.is_pending() {
             return self.wait(context);
         }
-        self.may_be_silent(BETWEEN_REQUESTS);
+        let limit = self.patience.between_requests;
+        self.may_be_silent(limit);
         written
     }
 
@@ -170,5 +182,38 @@ impl AsyncWrite for Connection {
         context: &mut task::Context<'_>,
     ) -> task::Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::serve::Listener as _;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::tls::{Identity, MinimumTls};
+
+    #[tokio::test]
+    async fn a_caller_who_says_nothing_loses_its_place() {
+        let identity = Identity::make("bench", &["127.0.0.1".parse().unwrap()]).unwrap();
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        let mut listener = TlsListener::new(tcp, identity.server(MinimumTls::V1_3).unwrap()).unwrap();
+        listener.patience.between_requests = Duration::from_millis(20);
+        let certificate = reqwest::Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap();
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();
+        let url = format!("https://{address}/");
+        let calling = tokio::spawn(async move { client.get(url).send().await });
+        let (mut connection, _) = listener.accept().await;
+        assert_eq!(listener.free.available_permits(), CONNECTIONS - 1);
+        // The request comes and is never answered; that is another patience.
+        listener.patience.within_request = Duration::from_millis(20);
+        connection.patience = listener.patience;
+        let mut request = Vec::new();
+        let error = connection.read_to_end(&mut request).await.unwrap_err();
+        assert_eq!((error.kind(), request.starts_with(b"GET /")), (io::ErrorKind::TimedOut, true));
+        drop(connection);
+        assert_eq!(listener.free.available_permits(), CONNECTIONS);
+        assert!(calling.await.unwrap().is_err());
     }
 }
