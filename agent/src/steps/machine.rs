@@ -156,7 +156,9 @@ impl Machine {
             let seen: Vec<String> =
                 disks.iter().map(|disk| format!("{} ({})", disk.path(), disk.size)).collect();
             let seen = if seen.is_empty() { "no disk at all".to_owned() } else { seen.join(", ") };
-            Failure::new(ErrorClass::DeviceNotFound, format!("{err} This machine has {seen}."))
+            let reason = err.to_string();
+            let text = format!("{}; this machine has {seen}", reason.trim_end_matches('.'));
+            Failure::new(ErrorClass::DeviceNotFound, text)
         })
     }
 
