@@ -50,6 +50,10 @@ pub struct Known {
 /// What is known about a node's agent. Forgotten at every power off.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Agent {
+    /// The machine was off and is being booted into the ramdisk: who looks it up
+    /// now is no system that ran on it before.
+    #[serde(default)]
+    pub awaited: bool,
     /// SHA-256 of its token, in hex. The token itself is never stored.
     pub token_sha256: Option<String>,
     /// Where its API is.

@@ -50,6 +50,8 @@ pub fn driver_internal_info(node: &Node) -> Map<String, Value> {
         "agent_enable_ata_secure_erase": true,
         "disk_erasure_concurrency": 4,
         "agent_erase_skip_read_only": false,
+        // Ours: the agent writes it into the evidence it signs.
+        "operation_uuid": node.operation.id.to_string(),
     });
     let agent = &node.agent;
     if agent.token_sha256.is_some() {

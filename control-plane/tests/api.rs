@@ -197,3 +197,69 @@ async fn a_password_that_comes_back_masked_is_kept() {
     billetd.target(&node, "manage").await;
     billetd.reaches(&node, "manageable").await;
 }
+
+/// Which machine a node is stays the same while something is done with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_node_keeps_its_controller_and_its_ports() {
+    const MAC: &str = "52:54:00:aa:bb:08";
+    let billetd = Billetd::start(&[]).await;
+    let machine = world::machine::Machine::start(&billetd.base, MAC).await;
+    machine.script(|script| script.mute = true);
+    let node = billetd.enroll("a", &machine.bmc, MAC).await;
+    let other = billetd.enroll("b", "http://127.0.0.1:9", "52:54:00:aa:bb:09").await;
+    billetd.target(&node, "manage").await;
+    billetd.reaches(&node, "manageable").await;
+    billetd.target(&node, "provide").await;
+    billetd.reaches(&node, "clean wait").await;
+    let (of_node, of_port) = (format!("/v1/nodes/{node}"), format!("/v1/ports/{MAC}"));
+    let replace = |path: &str, value: &str| json!([{"op": "replace", "path": path, "value": value}]);
+    for (method, path, body, status) in [
+        (Method::PATCH, &of_node, replace("/driver", "fake-hardware"), 409),
+        (Method::PATCH, &of_node, replace("/driver_info/redfish_address", "http://127.0.0.1:9"), 409),
+        (Method::PATCH, &of_node, replace("/driver_info/redfish_system_id", "/redfish/v1/Systems/2"), 409),
+        (Method::PATCH, &of_node, replace("/driver_info/redfish_password", "hunter3"), 200),
+        (Method::PATCH, &of_port, replace("/node_uuid", &other), 409),
+        (Method::PATCH, &of_port, replace("/address", "52:54:00:aa:bb:10"), 409),
+        (Method::DELETE, &of_port, json!(null), 409),
+        (Method::PATCH, &"/v1/ports/52:54:00:aa:bb:09".to_owned(), replace("/node_uuid", &node), 409),
+    ] {
+        let sent = Some(body.clone()).filter(|body| !body.is_null());
+        let (got, answer) = billetd.call(method.clone(), path, sent).await;
+        assert_eq!(got.as_u16(), status, "{method} {path} {body}: {answer}");
+    }
+}
+
+/// A power off ends what was known of the agent; a second request waits for the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn power_is_changed_by_one_request_at_a_time() {
+    const MAC: &str = "52:54:00:aa:bb:0a";
+    let billetd = Billetd::start(&[]).await;
+    let machine = world::machine::Machine::start(&billetd.base, MAC).await;
+    let node = billetd.enroll("a", &machine.bmc, MAC).await;
+    machine.power(true);
+    machine.script(|script| script.stuck_on = true);
+    let path = format!("/v1/nodes/{node}/states/power");
+    let off = async || billetd.call(Method::PUT, &path, Some(json!({"target": "power off"}))).await.0;
+    assert_eq!(off().await, 202);
+    assert_eq!(off().await, 409, "the first one is not confirmed");
+    machine.power(false);
+    let began = std::time::Instant::now();
+    while off().await != 202 {
+        assert!(began.elapsed() < world::PATIENCE, "the turn was never given back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_reads_the_database() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut billetd = Billetd::start(&[]).await;
+    billetd.enroll("a", "http://127.0.0.1:9", "52:54:00:aa:bb:0b").await;
+    let mode = |name: &str| std::fs::metadata(billetd.path(name)).unwrap().permissions().mode() & 0o777;
+    for file in ["billet.sqlite", "billet.sqlite-wal", "billet.sqlite-shm"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+    billetd.kill();
+    std::fs::set_permissions(billetd.path("billet.sqlite"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    billetd.up().await;
+    assert_eq!(std::fs::metadata(billetd.path("billet.sqlite")).unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -5,6 +5,7 @@
 
 mod world;
 
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use world::{Billetd, agent::Evidence, machine::Machine, until};
 
@@ -40,7 +41,10 @@ async fn a_node_lives_from_enrolment_to_available_again() {
 
     billetd.target(&node, "provide").await;
     billetd.reaches(&node, "available").await;
-    assert_eq!(machine.commands(), ["clean.get_clean_steps", "erase_devices_metadata", "erase_devices"]);
+    assert_eq!(
+        machine.commands(),
+        ["clean.get_clean_steps", "erase_devices_metadata", "erase_devices", "poll.get_hardware_info"]
+    );
     let erasures = billetd.get(&format!("/v1/nodes/{node}/erasures")).await;
     let erasures = erasures["erasures"].as_array().unwrap().clone();
     assert_eq!(erasures.len(), 4, "two steps, two disks");
@@ -57,8 +61,8 @@ async fn a_node_lives_from_enrolment_to_available_again() {
         "image.install_bootloader",
         "standby.power_off",
     ];
-    assert_eq!(machine.commands()[3..], order);
-    let write = machine.inside.lock().unwrap().commands[4].clone();
+    assert_eq!(machine.commands()[4..], order);
+    let write = machine.inside.lock().unwrap().commands[5].clone();
     let arguments = &write["params"]["step"]["args"];
     assert_eq!(arguments["image_info"]["urls"], json!(["http://images.example/os.raw"]));
     assert!(arguments["configdrive"].as_str().unwrap().starts_with("H4sI"), "gzip in base64");
@@ -87,6 +91,7 @@ async fn without_proven_erasure_no_node_is_available() {
         (Evidence::Forged, "/dev/sda is not good"),
         (Evidence::Tampered, "/dev/sda is not good"),
         (Evidence::Dirty, "says failed, not clean"),
+        (Evidence::Replayed, "another operation"),
     ] {
         machine.script(|script| script.evidence = evidence);
         billetd.target(&node, "provide").await;
@@ -95,8 +100,32 @@ async fn without_proven_erasure_no_node_is_available() {
         assert!(error.contains(words) && error.contains("bm1"), "{error}");
         billetd.target(&node, "manage").await;
     }
-    machine.script(|script| script.evidence = Evidence::Good);
+    machine.script(|script| {
+        script.evidence = Evidence::Good;
+        script.late_disk = Some("S3".to_owned());
+    });
     billetd.target(&node, "provide").await;
+    let shown = billetd.reaches(&node, "clean failed").await;
+    let error = shown["last_error"].as_str().unwrap();
+    assert!(error.contains("as the machine is now") && error.contains("serial S3"), "{error}");
+    billetd.target(&node, "manage").await;
+    machine.script(|script| script.late_disk = None);
+    billetd.target(&node, "provide").await;
+    billetd.reaches(&node, "available").await;
+}
+
+/// What runs on a machine before it is cleaned must not be taken for its agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_that_runs_already_gets_no_token_before_the_machine_was_off() {
+    let (billetd, machine, node) = managed(&[]).await;
+    machine.power(true);
+    machine.script(|script| script.stuck_on = true);
+    billetd.target(&node, "provide").await;
+    let (status, answer) = billetd.call(Method::GET, &format!("/v1/lookup?node_uuid={node}"), None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{answer}");
+    assert_eq!(billetd.get(&format!("/v1/nodes/{node}")).await["provision_state"], "cleaning");
+    machine.script(|script| script.stuck_on = false);
+    machine.power(false);
     billetd.reaches(&node, "available").await;
 }
 
@@ -107,7 +136,12 @@ async fn a_node_that_was_never_inspected_is_looked_at_before_it_is_cleaned() {
     billetd.reaches(&node, "available").await;
     assert_eq!(
         machine.commands(),
-        ["poll.get_hardware_info", "clean.get_clean_steps", "erase_devices_metadata"]
+        [
+            "poll.get_hardware_info",
+            "clean.get_clean_steps",
+            "erase_devices_metadata",
+            "poll.get_hardware_info"
+        ]
     );
 
     // Without disks nothing is proven.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::{
@@ -13,12 +13,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::Engine as _;
+use tokio::sync::Semaphore;
 
 use super::{Api, Failure};
 use crate::record::Token;
 
 /// Headers whose password was checked once; bcrypt is slow by design.
 const REMEMBERED: usize = 1024;
+/// Passwords checked at the same time; the others wait.
+const AT_ONCE: usize = 2;
 
 /// Users and the bcrypt hashes of their passwords.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Passwords {
     hashes: BTreeMap<String, String>,
     /// SHA-256 of `Authorization` values that were right.
     right: Mutex<BTreeSet<String>>,
+    /// Who may compute a hash now: guessing must not take every processor.
+    turns: Semaphore,
 }
 
 /// Why an htpasswd file is not used.
@@ -79,26 +84,36 @@ impl Passwords {
                 .ok_or(AuthError::Line { line: line + 1 })?;
             hashes.insert(user.to_owned(), hash.to_owned());
         }
-        if hashes.is_empty() { Err(AuthError::Empty) } else { Ok(Self { hashes, right: Mutex::default() }) }
+        if hashes.is_empty() {
+            Err(AuthError::Empty)
+        } else {
+            Ok(Self { hashes, right: Mutex::default(), turns: Semaphore::new(AT_ONCE) })
+        }
     }
 
-    /// Whether `authorization` is a `Basic` value of a known user. Slow the first time.
-    fn admits(&self, authorization: &str) -> bool {
-        let fingerprint = Token::fingerprint(authorization);
-        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        if right.contains(&fingerprint) {
+    /// Whether `authorization` is a `Basic` value of a known user. Slow the first
+    /// time, quick ever after, however many others guess.
+    async fn admits(self: Arc<Self>, authorization: String) -> bool {
+        let fingerprint = Token::fingerprint(&authorization);
+        if self.right().contains(&fingerprint) {
             return true;
         }
-        drop(right);
-        let admitted = self.verify(authorization).unwrap_or(false);
+        let Ok(_turn) = self.turns.acquire().await else { return false };
+        let passwords = Arc::clone(&self);
+        let verified = tokio::task::spawn_blocking(move || passwords.verify(&authorization)).await;
+        let admitted = matches!(verified, Ok(Some(true)));
         if admitted {
-            right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut right = self.right();
             if right.len() >= REMEMBERED {
                 right.clear();
             }
             right.insert(fingerprint);
         }
         admitted
+    }
+
+    fn right(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn verify(&self, authorization: &str) -> Option<bool> {
@@ -133,7 +148,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let header =
         request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let admitted = match header {
-        Some(value) => tokio::task::spawn_blocking(move || passwords.admits(&value)).await.unwrap_or(false),
+        Some(value) => passwords.admits(value).await,
         None => false,
     };
     if admitted {
@@ -148,10 +163,10 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_the_right_password_is_admitted() {
+    #[tokio::test]
+    async fn only_the_right_password_is_admitted() {
         let hash = bcrypt::hash("sesame", 4).expect("hashes");
-        let passwords = Passwords::parse(&format!("# who\nadmin:{hash}\n")).expect("good");
+        let passwords = Arc::new(Passwords::parse(&format!("# who\nadmin:{hash}\n")).expect("good"));
         let basic = |text: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text));
         for (value, admitted) in [
             (basic("admin:sesame"), true),
@@ -162,7 +177,7 @@ mod tests {
             ("Bearer x".to_owned(), false),
             (String::new(), false),
         ] {
-            assert_eq!(passwords.admits(&value), admitted, "{value}");
+            assert_eq!(Arc::clone(&passwords).admits(value.clone()).await, admitted, "{value}");
         }
     }
 

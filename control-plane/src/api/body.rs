@@ -1,8 +1,11 @@
 //! Request bodies: bounded in length and depth before anything looks inside.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request},
+    http::StatusCode,
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
@@ -18,6 +21,8 @@ pub(super) const CONFIG_DRIVE: usize = 64 << 20;
 /// How much of a refused body is read and dropped, so that a client that sends
 /// before it reads sees the answer and not a broken connection.
 const DRAIN_LIMIT: usize = 64 << 20;
+/// How long a body may take: the largest one at 5 Mbit/s.
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 /// Ironic's limit of nesting.
 const DEPTH_LIMIT: usize = 25;
 
@@ -40,7 +45,11 @@ impl<S: Send + Sync, const LIMIT: usize> FromRequest<S> for Json<LIMIT> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let bytes = read(request.into_body(), LIMIT).await?;
+        let read = tokio::time::timeout(READ_TIMEOUT, read(request.into_body(), LIMIT)).await;
+        let bytes = read.map_err(|_| {
+            let words = format!("The request body did not come within {} s.", READ_TIMEOUT.as_secs());
+            Failure::http(StatusCode::REQUEST_TIMEOUT, &words)
+        })??;
         if depth(&bytes) > DEPTH_LIMIT {
             return Err(Failure::bad_request(format!(
                 "The request body is nested deeper than {DEPTH_LIMIT} levels."

@@ -1,13 +1,13 @@
 //! `POST /v1/continue_inspection`: an inventory comes in.
 
-use axum::{Json as Answer, extract::State, http::StatusCode};
+use axum::{Json as Answer, extract::State as Extract, http::StatusCode};
 use model::Mac;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Api, Failure, body};
 use crate::{
-    node::{Event, Ramdisk},
+    node::{Event, Ramdisk, State},
     record::{Node, Port},
     store::{Along, Inventory},
 };
@@ -24,7 +24,7 @@ struct Interface {
 }
 
 pub(super) async fn receive(
-    State(api): State<Api>,
+    Extract(api): Extract<Api>,
     body: body::Json<{ body::INVENTORY }>,
 ) -> Result<(StatusCode, Answer<Value>), Failure> {
     let mut data = body.object()?;
@@ -130,7 +130,11 @@ async fn keep(
     rest.insert("all_interfaces".to_owned(), shown.into());
     let text = |pointer: &str| inventory.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let (architecture, mode) = (text("/cpu/architecture"), text("/boot/current_boot_mode"));
-    api.store().put_inventory(node.uuid, &Inventory { inventory, plugin_data: Value::Object(rest) }).await?;
+    let found = Inventory { inventory, plugin_data: Value::Object(rest) };
+    let welcome = |state: State| state.ramdisk() == Some(Ramdisk::Inspect);
+    if !api.store().put_inventory(node.uuid, &found, welcome).await? {
+        return Err(Failure::not_found());
+    }
     for interface in interfaces {
         add_port(api, node.uuid, interface).await?;
     }

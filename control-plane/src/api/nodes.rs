@@ -176,10 +176,21 @@ pub(super) async fn update(
         let mut declared = patch::apply(&node.declared, &body.0)?;
         keep_masked(&node.declared, &mut declared);
         check(&declared)?;
+        if node.state.is_busy() && machine_of(&declared) != machine_of(&node.declared) {
+            return Err(Failure::locked(&node.uuid.to_string()));
+        }
         node.declared = declared;
         Ok((Value::Object(view::node(node, api.base())), Along::default()))
     });
     Ok(Answer(changed.await?))
+}
+
+/// Which machine a node means. In the middle of an operation this stands: the
+/// power off that ends it must reach the machine that it began with.
+fn machine_of(declared: &Map<String, Value>) -> [Option<&Value>; 3] {
+    let info = declared.get("driver_info");
+    let of = |key: &str| info.and_then(|info| info.get(key));
+    [declared.get("driver"), of("redfish_address"), of("redfish_system_id")]
 }
 
 /// A password that comes back masked is the one that was not shown.

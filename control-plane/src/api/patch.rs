@@ -6,6 +6,9 @@ use super::Failure;
 
 /// More operations than this are no edit.
 const OPERATIONS_LIMIT: usize = 1000;
+/// Keys of one path. `add` makes the objects on its way, and a document nested
+/// deeper than the store's parser goes would be lost with all that hangs on it.
+const KEYS_LIMIT: usize = 25;
 
 /// Apply `patch` to `document`, all of it or nothing.
 pub(super) fn apply(document: &Map<String, Value>, patch: &Value) -> Result<Map<String, Value>, Failure> {
@@ -26,12 +29,11 @@ pub(super) fn apply(document: &Map<String, Value>, patch: &Value) -> Result<Map<
 fn one(document: &mut Value, op: &str, path: &str, value: Option<&Value>) -> Result<(), Failure> {
     let bad =
         |words: &str| Failure::bad_request(format!("Couldn't apply patch '{op} {path}'. Reason: {words}"));
-    let keys: Vec<String> = path
-        .strip_prefix('/')
-        .ok_or_else(|| bad("a path begins with /"))?
-        .split('/')
-        .map(|key| key.replace("~1", "/").replace("~0", "~"))
-        .collect();
+    let path = path.strip_prefix('/').ok_or_else(|| bad("a path begins with /"))?;
+    if path.split('/').count() > KEYS_LIMIT {
+        return Err(Failure::bad_request(format!("A path of a patch has more than {KEYS_LIMIT} keys.")));
+    }
+    let keys: Vec<String> = path.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).collect();
     let (last, parents) = keys.split_last().ok_or_else(|| bad("the path is empty"))?;
     let mut parent = document;
     for key in parents {
@@ -120,6 +122,8 @@ mod tests {
             json!([{"op": "add", "path": "/name"}]),
             json!([{"op": "add", "path": "/extra/list/9", "value": 1}]),
             json!([{"op": "test", "path": "/name", "value": "x"}]),
+            // Deep enough to end the process by recursion, if it were built.
+            json!([{"op": "add", "path": format!("/extra{}", "/a".repeat(200_000)), "value": 1}]),
         ] {
             assert!(patched(&patch).is_err(), "{patch}");
         }

@@ -83,6 +83,12 @@ pub(super) async fn show(
     Ok(Answer(Value::Object(view::port(&port, api.base()))))
 }
 
+/// A node's ports say which ramdisk is its own, so they stay while one is at work.
+async fn at_rest(api: &Api, node: uuid::Uuid) -> Result<(), Failure> {
+    let busy = api.store().node(node).await?.is_some_and(|node| node.state.is_busy());
+    if busy { Err(Failure::locked(&node.to_string())) } else { Ok(()) }
+}
+
 /// Split what a user says of a port into address, owner and the rest.
 async fn declared(
     api: &Api,
@@ -134,6 +140,10 @@ pub(super) async fn update(
     document.insert("address".to_owned(), port.address.to_string().into());
     document.insert("node_uuid".to_owned(), port.node_uuid.to_string().into());
     let (address, owner, rest) = declared(&api, patch::apply(&document, &body.0)?).await?;
+    if (address, owner) != (port.address, port.node_uuid) {
+        at_rest(&api, port.node_uuid).await?;
+        at_rest(&api, owner).await?;
+    }
     (port.address, port.node_uuid, port.declared, port.updated_at) =
         (address, owner, rest, Some(Time::now()));
     api.store().update_port(&port).await?;
@@ -142,6 +152,7 @@ pub(super) async fn update(
 
 pub(super) async fn remove(State(api): State<Api>, Path(ident): Path<String>) -> Result<StatusCode, Failure> {
     let port = find(&api, &ident).await?;
+    at_rest(&api, port.node_uuid).await?;
     api.store().delete_port(port.uuid).await?;
     Ok(StatusCode::NO_CONTENT)
 }

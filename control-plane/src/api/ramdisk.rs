@@ -82,7 +82,7 @@ async fn hand_out(api: &Api, node: &Node) -> Result<(Node, Secret), Failure> {
     let random =
         Token::random().map_err(|error| Failure::server(&format!("no randomness for a token: {error}")))?;
     let changed = api.store().change(node.uuid, |node| {
-        if !may_look_up(node.state, fast_track) {
+        if !node.agent.awaited || !may_look_up(node.state, fast_track) {
             return Err(Failure::not_found());
         }
         let token = match node.agent.token_sha256 {
@@ -102,7 +102,9 @@ async fn hand_out(api: &Api, node: &Node) -> Result<(Node, Secret), Failure> {
     Ok((node, token.unwrap_or_else(|| Secret::new(MASKED))))
 }
 
-/// Ironic's `restrict_lookup`.
+/// Ironic's `restrict_lookup`. Besides, an agent must be awaited: a system that
+/// runs on the machine while its operation begins must not take the token, and
+/// with it the whole cleaning, before the machine is off.
 fn may_look_up(state: Life, fast_track: bool) -> bool {
     let word = state.provision_state();
     let always = ["deploying", "wait call-back", "cleaning", "clean wait", "inspecting", "inspect wait"];

@@ -14,7 +14,7 @@ use crate::{
     config_drive,
     node::{Event, next},
     record::Node,
-    runner::{HandleError, image_info},
+    runner::{HandleError, PowerError, image_info},
     store::Along,
     view::{self, only},
 };
@@ -67,8 +67,15 @@ pub(super) async fn provision(
     if next(node.state, event).is_err() {
         return Err(denied(&node, verb));
     }
-    if matches!(event, Event::Deploy | Event::Rebuild) {
-        let drive = deployable(&node, &body).await?;
+    let deploys = matches!(event, Event::Deploy | Event::Rebuild);
+    let drive = if deploys { deployable(&node, &body).await? } else { None };
+    let _turn = if deploys { Some(api.conductor.deploying().await) } else { None };
+    if deploys {
+        // Somebody else's deployment may have begun: its config drive stays.
+        let node = nodes::find(&api, &ident).await?;
+        if next(node.state, event).is_err() {
+            return Err(denied(&node, verb));
+        }
         api.store().put_config_drive(node.uuid, drive.as_deref()).await?;
     }
     match api.conductor.tell(node.uuid, event, None).await {
@@ -137,9 +144,13 @@ pub(super) async fn power(
     if node.state.is_busy() {
         return Err(Failure::locked(&node.uuid.to_string()));
     }
-    let requested = api.conductor.request_power(node.uuid, action).await;
-    requested.map_err(|words| Failure::bad_request(format!("Failed to set node power state: {words}")))?;
-    Ok(accepted(&api, &node))
+    match api.conductor.request_power(node.uuid, action).await {
+        Ok(()) => Ok(accepted(&api, &node)),
+        Err(PowerError::Busy) => Err(Failure::locked(&node.uuid.to_string())),
+        Err(PowerError::Refused { words }) => {
+            Err(Failure::bad_request(format!("Failed to set node power state: {words}")))
+        }
+    }
 }
 
 pub(super) async fn validate(

@@ -23,6 +23,8 @@ const TRIES: usize = 3;
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// The largest answer taken: logs in base64.
 const ANSWER_LIMIT: usize = 32 << 20;
+/// The most a command may say of its progress, in bytes of JSON.
+const PROGRESS_LIMIT: usize = 16 << 10;
 
 /// Why an agent did not do what it was asked. Never holds its token.
 #[derive(Debug, thiserror::Error)]
@@ -300,7 +302,8 @@ impl Inner {
     }
 
     fn keep_progress(&self, node: &Node, result: Option<Value>) {
-        if let Some(progress) = result.and_then(|mut result| result.get_mut("progress").map(Value::take)) {
+        let progress = result.and_then(|mut result| result.get_mut("progress").map(Value::take));
+        if let Some(progress) = progress.filter(|progress| progress.to_string().len() <= PROGRESS_LIMIT) {
             lock(&self.progress).insert(node.uuid, progress);
         }
     }

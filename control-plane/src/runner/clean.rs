@@ -7,7 +7,7 @@ use wire::ipa::CommandResult;
 use super::{Inner, Outcome, perform::EffectError, perform::event};
 use crate::{
     clock::Time,
-    node::Event,
+    node::{Event, State},
     record::Node,
     store::{Erasure, Inventory},
     view,
@@ -15,6 +15,8 @@ use crate::{
 
 /// More steps than this are no answer of an agent.
 const STEPS_LIMIT: usize = 256;
+/// More disks than this are in no machine.
+const DEVICES_LIMIT: usize = 4096;
 
 /// A step's name.
 pub(super) fn step_name(step: &Value) -> String {
@@ -95,7 +97,11 @@ async fn inspect_in_passing(inner: &Inner, node: &Node) -> Result<(), EffectErro
     let result = inner.ask(node, "poll.get_hardware_info", Map::new()).await?;
     let inventory = result.command_result.unwrap_or(Value::Null);
     let found = Inventory { inventory, plugin_data: json!({}) };
-    Ok(inner.store.put_inventory(node.uuid, &found).await?)
+    if !inner.store.put_inventory(node.uuid, &found, |state| state == State::CleanSteps).await? {
+        let what = "it is not being cleaned any more".to_owned();
+        return Err(EffectError::Refused { node: node.title(), what });
+    }
+    Ok(())
 }
 
 /// Start the next step, if there is one.
@@ -129,7 +135,15 @@ pub(super) async fn take_result(
         return Err(EffectError::Step { node: node.title(), step: step.to_owned(), details });
     }
     let certificate = inner.node(node.uuid).await?.agent.certificate.unwrap_or_default();
-    for (device, document) in body.get("clean_result").and_then(Value::as_object).into_iter().flatten() {
+    let documents = body.get("clean_result").and_then(Value::as_object);
+    let count = documents.map_or(0, Map::len);
+    if count > DEVICES_LIMIT {
+        let details = format!(
+            "the agent answered for {count} disks, more than {DEVICES_LIMIT}; check what runs on the machine"
+        );
+        return Err(EffectError::Step { node: node.title(), step: step.to_owned(), details });
+    }
+    for (device, document) in documents.into_iter().flatten() {
         let erasure = judged(node, step, device, document, &certificate);
         inner.metrics.erasure(erasure.verified, erasure.method.as_deref().unwrap_or("unknown"));
         inner.store.put_erasure(&erasure).await?;
@@ -145,7 +159,7 @@ fn judged(node: &Node, step: &str, device: &str, document: &Value, certificate: 
     let text = |pointer: &str| shown.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let reason = match body {
         Err(reason) => Some(reason),
-        Ok(body) => objection(&body, node, step),
+        Ok(body) => objection(&body, node, step, device),
     };
     let method = shown.get("attempts").and_then(Value::as_array).and_then(|attempts| attempts.last());
     Erasure {
@@ -165,7 +179,7 @@ fn judged(node: &Node, step: &str, device: &str, document: &Value, certificate: 
 
 /// What a genuine body does not prove. Erased tables are `metadata-clean`,
 /// which proves less than `clean` and only what that step promises.
-fn objection(body: &Value, node: &Node, step: &str) -> Option<String> {
+fn objection(body: &Value, node: &Node, step: &str, device: &str) -> Option<String> {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
     let enough: &[&str] = if step == "erase_devices" { &["clean"] } else { &["clean", "metadata-clean"] };
     let said = text("/result").unwrap_or("nothing");
@@ -173,10 +187,18 @@ fn objection(body: &Value, node: &Node, step: &str) -> Option<String> {
         let reason = text("/reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
         return Some(format!("the evidence says {said}, not clean{reason}"));
     }
-    if text("/node").is_some_and(|other| other != node.uuid.to_string()) {
-        return Some("the evidence is about another node".to_owned());
-    }
-    None
+    let bound = [
+        ("/node", node.uuid.to_string(), "node"),
+        ("/operation", node.operation.id.to_string(), "operation"),
+        ("/device/path", device.to_owned(), "device"),
+    ];
+    let other = bound.into_iter().find(|(pointer, ours, _)| text(pointer) != Some(ours))?;
+    Some(format!(
+        "the evidence is about another {}: {}, not {}",
+        other.2,
+        text(other.0).unwrap_or("nobody says which"),
+        other.1
+    ))
 }
 
 fn verified_body(document: &Value, certificate: &str) -> Result<Value, String> {
@@ -190,7 +212,10 @@ fn verified_body(document: &Value, certificate: &str) -> Result<Value, String> {
     evidence::verify(&signed, Some(&pinned)).map_err(|error| super::transition::chain(&error))
 }
 
-/// Every disk of the inventory must have good evidence of this operation.
+/// Every disk of the inventory, and every disk that the machine has now, must
+/// have good evidence of this operation. The agent is asked once more because an
+/// inventory comes without a password and may be old: a disk that it does not
+/// name, or that came after the erasure began, must not be freed with the node.
 pub(super) async fn judge(inner: &Inner, node: &Node) -> Result<Option<Outcome>, EffectError> {
     let step = inner.settings.clean_policy.proving_step();
     let refused = |what| EffectError::Refused { node: node.title(), what };
@@ -203,13 +228,16 @@ pub(super) async fn judge(inner: &Inner, node: &Node) -> Result<Option<Outcome>,
         .into_iter()
         .filter(|erasure| erasure.operation == node.operation.id && erasure.step == step)
         .collect();
-    match missing_proof(&inventory, &erasures, step) {
-        Ok(()) => Ok(event(Event::ErasureProven)),
-        Err(what) => Err(refused(what)),
-    }
+    missing_proof(&inventory, &erasures, step).map_err(refused)?;
+    let now = inner.ask(node, "poll.get_hardware_info", Map::new()).await?.command_result;
+    missing_proof(&now.unwrap_or(Value::Null), &erasures, step)
+        .map_err(|what| refused(format!("as the machine is now, {what}")))?;
+    Ok(event(Event::ErasureProven))
 }
 
-/// The pure judgement: which disk lacks proof, and what to do.
+/// The pure judgement: which disk lacks proof, and what to do. A document
+/// proves one disk: several may share a serial number, as the namespaces of an
+/// NVMe controller do.
 fn missing_proof(inventory: &Value, erasures: &[Erasure], step: &str) -> Result<(), String> {
     let disks = inventory.get("disks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if disks.is_empty() {
@@ -222,15 +250,24 @@ fn missing_proof(inventory: &Value, erasures: &[Erasure], step: &str) -> Result<
             bad.device
         ));
     }
-    for disk in disks {
-        if !erasures.iter().any(|erasure| is_about(erasure, disk)) {
+    let mut unused: Vec<&Erasure> = erasures.iter().collect();
+    let named = |erasure: &Erasure, disk: &Value| text(disk, "name") == Some(erasure.device.as_str());
+    // Those under their own names first, so that no other disk takes their proof.
+    let (own, renamed): (Vec<&Value>, Vec<&Value>) = disks
+        .iter()
+        .partition(|disk| unused.iter().any(|erasure| named(erasure, disk) && is_about(erasure, disk)));
+    for disk in own.into_iter().chain(renamed) {
+        let fits = |erasure: &&Erasure| is_about(erasure, disk);
+        let at = unused.iter().position(|erasure| named(erasure, disk) && fits(erasure));
+        let Some(at) = at.or_else(|| unused.iter().position(fits)) else {
             let (name, serial) = (text(disk, "name"), text(disk, "serial"));
             return Err(format!(
-                "{step} gave no evidence for disk {} (serial {}) of its inventory; if the disk was removed, inspect the node again, then clean it",
+                "{step} gave no evidence for disk {} (serial {}) of its inventory; if the disk was removed or changed, inspect the node again, then clean it",
                 name.unwrap_or("without a name"),
                 serial.unwrap_or("unknown")
             ));
-        }
+        };
+        unused.swap_remove(at);
     }
     Ok(())
 }
@@ -240,8 +277,17 @@ fn text<'a>(disk: &'a Value, key: &str) -> Option<&'a str> {
 }
 
 /// Names change between boots, serial numbers do not: the name counts only
-/// where neither side has a serial number.
+/// where neither side has a serial number. World wide name and size, where both
+/// sides say them, must agree as well.
 fn is_about(erasure: &Erasure, disk: &Value) -> bool {
+    let device = erasure.document.pointer("/body/device").unwrap_or(&Value::Null);
+    let differ = |ours: Option<&Value>, theirs: Option<&Value>| match (ours, theirs) {
+        (Some(ours), Some(theirs)) => !ours.is_null() && !theirs.is_null() && ours != theirs,
+        (None, _) | (_, None) => false,
+    };
+    if differ(device.get("wwn"), disk.get("wwn")) || differ(device.get("bytes"), disk.get("size")) {
+        return false;
+    }
     let evidenced = erasure.serial.as_deref().map(str::trim).filter(|serial| !serial.is_empty());
     match (text(disk, "serial"), evidenced) {
         (Some(known), Some(serial)) => known == serial,
@@ -277,6 +323,16 @@ mod tests {
         let plain = json!({"disks": [{"name": "/dev/vda", "serial": null}]});
         let (a, b) = (erasure("/dev/sda", Some("A"), true), erasure("/dev/sdb", Some("B"), true));
         let renamed = [erasure("/dev/sdb", Some("A"), true), erasure("/dev/sda", Some("B"), true)];
+        // Two namespaces of one controller: one serial number, two disks.
+        let namespaces = json!({"disks": [{"name": "/dev/nvme0n1", "serial": "N", "wwn": "eui.1", "size": 1},
+            {"name": "/dev/nvme0n2", "serial": "N", "wwn": "eui.2", "size": 1}]});
+        let of = |device: &str, wwn: &str| Erasure {
+            document: json!({"body": {"device": {"wwn": wwn, "bytes": 1}}}),
+            ..erasure(device, Some("N"), true)
+        };
+        let (one, two_of_one) = (of("/dev/nvme0n1", "eui.1"), of("/dev/nvme0n2", "eui.2"));
+        let larger = json!({"disks": [{"name": "/dev/sda", "serial": "A", "size": 2}]});
+        let a = Erasure { document: json!({"body": {"device": {"bytes": 1}}}), ..a };
         let cases: &[(&Value, &[Erasure], Option<&str>)] = &[
             (&two, &[a.clone(), b.clone()], None),
             (&two, &renamed, None),
@@ -287,6 +343,11 @@ mod tests {
             (&plain, &[erasure("/dev/vda", None, true)], None),
             (&plain, &[erasure("/dev/vdb", None, true)], Some("/dev/vda")),
             (&plain, &[], Some("/dev/vda")),
+            (&namespaces, &[one.clone(), two_of_one.clone()], None),
+            (&namespaces, &[two_of_one, one.clone()], None),
+            (&namespaces, std::slice::from_ref(&one), Some("/dev/nvme0n2")),
+            (&namespaces, &[one.clone(), one.clone()], Some("/dev/nvme0n2")),
+            (&larger, std::slice::from_ref(&a), Some("serial A")),
             (&json!({"disks": []}), &[], Some("no disks")),
             (&Value::Null, std::slice::from_ref(&b), Some("no disks")),
         ];
@@ -303,18 +364,33 @@ mod tests {
     }
 
     #[test]
-    fn tables_erased_are_not_a_disk_erased() {
-        let node = Node::new(uuid::Uuid::nil(), Map::new());
+    fn evidence_proves_this_node_this_operation_and_this_disk_only() {
+        let node = Node::new(uuid::Uuid::from_u128(7), Map::new());
+        let good = json!({"result": "clean", "node": node.uuid.to_string(),
+            "operation": node.operation.id.to_string(), "device": {"path": "/dev/sda"}});
+        let with = |pointer: &str, value: Value| {
+            let mut body = good.clone();
+            *body.pointer_mut(pointer).expect("it is there") = value;
+            body
+        };
         let other = uuid::Uuid::from_u128(1).to_string();
-        for (body, step, good) in [
-            (json!({"result": "clean"}), "erase_devices", true),
-            (json!({"result": "metadata-clean"}), "erase_devices", false),
-            (json!({"result": "metadata-clean"}), "erase_devices_metadata", true),
-            (json!({"result": "skipped", "reason": "read-only"}), "erase_devices", false),
-            (json!({"result": "clean", "node": other}), "erase_devices", false),
-            (json!({}), "erase_devices", false),
+        for (body, step, objects) in [
+            (good.clone(), "erase_devices", None),
+            (with("/result", "metadata-clean".into()), "erase_devices", Some("says metadata-clean")),
+            (with("/result", "metadata-clean".into()), "erase_devices_metadata", None),
+            (with("/result", "skipped".into()), "erase_devices", Some("says skipped")),
+            (with("/node", other.as_str().into()), "erase_devices", Some("another node")),
+            (with("/node", Value::Null), "erase_devices", Some("another node")),
+            (with("/operation", other.into()), "erase_devices", Some("another operation")),
+            (with("/operation", Value::Null), "erase_devices", Some("another operation")),
+            (with("/device/path", "/dev/sdb".into()), "erase_devices", Some("another device")),
+            (json!({}), "erase_devices", Some("says nothing")),
         ] {
-            assert_eq!(objection(&body, &node, step).is_none(), good, "{body} {step}");
+            let objection = objection(&body, &node, step, "/dev/sda");
+            match objects {
+                None => assert_eq!(objection, None, "{body} {step}"),
+                Some(words) => assert!(objection.is_some_and(|text| text.contains(words)), "{body} {step}"),
+            }
         }
     }
 

@@ -20,7 +20,7 @@ mod settings;
 mod transition;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -67,6 +67,11 @@ struct Inner {
     /// What running commands last said of themselves.
     progress: Mutex<HashMap<Uuid, Value>>,
     inboxes: Mutex<HashMap<Uuid, mpsc::Sender<Message>>>,
+    /// Nodes whose power a user is changing: one change at a time.
+    powering: Mutex<HashSet<Uuid>>,
+    /// Held from the check that a node can be deployed until it is being
+    /// deployed: a config drive must go to the deployment it came with.
+    deploying: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -129,6 +134,8 @@ impl Conductor {
                 token_came: Notify::new(),
                 progress: Mutex::default(),
                 inboxes: Mutex::default(),
+                powering: Mutex::default(),
+                deploying: tokio::sync::Mutex::default(),
             }),
         }
     }
@@ -186,16 +193,23 @@ impl Conductor {
     /// Ask a node's BMC for `action`, and watch in the background what comes of it.
     ///
     /// # Errors
-    /// What the BMC or the driver settings object, as one sentence.
-    pub async fn request_power(&self, node: Uuid, action: bmc::PowerAction) -> Result<(), String> {
-        let wanted = power::request(&self.inner, node, action).await.map_err(|error| chain(&error))?;
-        let inner = Arc::clone(&self.inner);
+    /// [`PowerError`]; then nothing is watched.
+    pub async fn request_power(&self, node: Uuid, action: bmc::PowerAction) -> Result<(), PowerError> {
+        let turn = Turn::take(&self.inner, node).ok_or(PowerError::Busy)?;
+        let wanted = power::request(&self.inner, node, action)
+            .await
+            .map_err(|error| PowerError::Refused { words: chain(&error) })?;
         tokio::spawn(async move {
-            if let Err(error) = power::confirm(&inner, node, wanted).await {
+            if let Err(error) = power::confirm(&turn.inner, node, wanted).await {
                 tracing::warn!(%node, error = chain(&error), "power");
             }
         });
         Ok(())
+    }
+
+    /// Until the answer is dropped, nobody else begins a deployment.
+    pub async fn deploying(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.deploying.lock().await
     }
 
     /// The parameters it runs with.
@@ -225,6 +239,38 @@ impl Conductor {
         inboxes.insert(node, sender.clone());
         tokio::spawn(run_node(Arc::clone(&self.inner), node, receiver));
         sender
+    }
+}
+
+/// Why a user's power request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PowerError {
+    /// An earlier request is not confirmed yet.
+    #[error("an earlier power request is not confirmed yet; try again")]
+    Busy,
+    /// The BMC or the driver settings object.
+    #[error("{words}")]
+    Refused {
+        /// What they say, as one sentence.
+        words: String,
+    },
+}
+
+/// The right to change a node's power, given back when dropped.
+struct Turn {
+    inner: Arc<Inner>,
+    node: Uuid,
+}
+
+impl Turn {
+    fn take(inner: &Arc<Inner>, node: Uuid) -> Option<Self> {
+        lock(&inner.powering).insert(node).then(|| Self { inner: Arc::clone(inner), node })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.inner.powering).remove(&self.node);
     }
 }
 
@@ -271,7 +317,12 @@ async fn run_node(inner: Arc<Inner>, node: Uuid, mut inbox: mpsc::Receiver<Messa
 async fn settle(inner: &Arc<Inner>, node: Uuid, outcome: Outcome, work: &mut Option<JoinHandle<Outcome>>) {
     match transition::handle(inner, node, outcome.event, outcome.words.clone()).await {
         Ok(Verdict::Go(state, effects)) => restart(inner, node, state, effects, work).await,
-        Ok(Verdict::Stay) => {}
+        Ok(Verdict::Stay) => {
+            if let (Event::Failed, Some(words)) = (outcome.event, &outcome.words) {
+                // The machine may still run; `last_error` keeps what came first.
+                tracing::warn!(%node, words, "the machine of a failed operation could not be stopped");
+            }
+        }
         Err(HandleError::Store(error)) => {
             tracing::error!(%node, error = chain(&error), "could not store what happened; trying again");
             *work = Some(tokio::spawn(async move {

@@ -115,9 +115,13 @@ fn wanted_mode(node: &Node) -> Option<BootMode> {
 }
 
 /// Boot the ramdisk from the network, once. The agent is forgotten when the
-/// machine is off: no ramdisk runs then that could take the new token.
+/// machine is off: no ramdisk runs then that could take the new token. It is
+/// forgotten before as well: a last heartbeat of the old one must not be taken
+/// for the new one's first, which would end this half done.
 pub(super) async fn boot_ramdisk(inner: &Inner, node: &Node) -> Result<(), EffectError> {
+    forget_agent(inner, node.uuid).await?;
     off(inner, node).await?;
+    inner.change(node.uuid, |node| node.agent.awaited = true).await?;
     let bmc = bmc_of(node)?;
     bmc.set_boot(BootDevice::Pxe, Persistence::Once, wanted_mode(node)).await.map_err(bmc_failed(node))?;
     bring(inner, node, PowerState::On).await
@@ -159,6 +163,13 @@ pub(super) async fn request(
         PowerAction::ForceOff | PowerAction::GracefulShutdown => PowerState::Off,
     };
     bmc_of(&node)?.set_power(action).await.map_err(bmc_failed(&node))?;
+    match action {
+        PowerAction::On => {}
+        // What runs after this is nobody's ramdisk until one is booted again.
+        PowerAction::ForceOff | PowerAction::GracefulShutdown | PowerAction::ForceRestart => {
+            forget_agent(inner, uuid).await?;
+        }
+    }
     inner.change(uuid, |node| node.known.target_power_state = Some(words(wanted).to_owned())).await?;
     Ok(wanted)
 }

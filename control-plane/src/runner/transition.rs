@@ -6,7 +6,7 @@ use super::{HandleError, Inner};
 use crate::{
     clock::Time,
     node::{Denied, Event, State, Verdict, next},
-    record::{Node, Operation},
+    record::{Agent, Node, Operation},
     store::{Along, Moment},
 };
 
@@ -43,9 +43,10 @@ pub(super) async fn handle(
             let verdict = next(from, event)?;
             let along = match verdict {
                 Verdict::Stay => Along::default(),
-                Verdict::Go(to, effects) => {
-                    Along { effects: Some(effects), moment: Some(enter(node, event, to, words.as_deref())) }
-                }
+                Verdict::Go(to, effects) => Along {
+                    effects: Some(effects),
+                    moment: Some(enter(node, event, to, words.as_deref(), inner.settings.fast_track)),
+                },
             };
             Ok::<_, Denied>(((from, verdict, node.title()), along))
         })
@@ -58,7 +59,7 @@ pub(super) async fn handle(
 }
 
 /// Bring `node` into `to` and say so.
-fn enter(node: &mut Node, event: Event, to: State, words: Option<&str>) -> Moment {
+fn enter(node: &mut Node, event: Event, to: State, words: Option<&str>, fast_track: bool) -> Moment {
     let from = node.state;
     node.state = to;
     node.known.provision_updated_at = Some(Time::now());
@@ -89,13 +90,18 @@ fn enter(node: &mut Node, event: Event, to: State, words: Option<&str>) -> Momen
         | Event::StepsExhausted
         | Event::ErasureProven => {}
     }
-    begin_operation(node, to);
+    begin_operation(node, to, fast_track);
     moment(node, from, event, words)
 }
 
-fn begin_operation(node: &mut Node, to: State) {
+fn begin_operation(node: &mut Node, to: State, fast_track: bool) {
     if matches!(to, State::InspectBoot | State::CleanBoot | State::DeployBoot) {
         node.operation = Operation::begin();
+        // In the same transaction, or a heartbeat of the last boot's agent would
+        // be taken for the first one of the agent that is about to be booted.
+        if to == State::InspectBoot || !fast_track {
+            node.agent = Agent::default();
+        }
     }
     if to == State::InspectBoot {
         node.known.inspection_started_at = Some(Time::now());

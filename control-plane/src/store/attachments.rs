@@ -5,7 +5,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{Store, StoreError, failed, from_json, to_json};
-use crate::clock::Time;
+use crate::{clock::Time, node::State};
 
 /// What an inspection found.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,11 +105,27 @@ impl Store {
             .collect())
     }
 
-    /// Keep what an inspection found, in place of what was found before.
+    /// Keep what an inspection found, in place of what was found before, if the
+    /// node is in a state that `welcome` likes: false when it is not, and then
+    /// nothing is kept. One transaction, so that no inventory comes in late.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn put_inventory(&self, node: Uuid, found: &Inventory) -> Result<(), StoreError> {
+    pub async fn put_inventory(
+        &self,
+        node: Uuid,
+        found: &Inventory,
+        welcome: impl FnOnce(State) -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin a transaction"))?;
+        let row = sqlx::query("SELECT state FROM nodes WHERE uuid = $1")
+            .bind(node.to_string())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed("read a node"))?;
+        if !row.and_then(|row| State::of_name(row.get("state"))).is_some_and(welcome) {
+            return Ok(false);
+        }
         sqlx::query(
             "INSERT INTO inventories (node_uuid, inventory, plugin_data, received_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (node_uuid) DO UPDATE SET inventory = excluded.inventory,
@@ -119,10 +135,11 @@ impl Store {
         .bind(to_json("inventory", &found.inventory)?)
         .bind(to_json("plugin data", &found.plugin_data)?)
         .bind(Time::now().to_string())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
         .map_err(failed("store an inventory"))?;
-        Ok(())
+        tx.commit().await.map_err(failed("commit"))?;
+        Ok(true)
     }
 
     /// What the last inspection found.

@@ -8,7 +8,11 @@ mod attachments;
 mod nodes;
 mod ports;
 
-use std::{path::Path, time::Duration};
+use std::{
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    time::Duration,
+};
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -22,6 +26,8 @@ pub use nodes::{Along, ChangeError};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Readers beside the writer. Each is a thread.
 const CONNECTIONS: u32 = 4;
+/// The file's mode.
+const OWNER_ONLY: u32 = 0o600;
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -97,6 +103,7 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         let name = path.display().to_string();
+        private(path).map_err(|err| StoreError::Open { path: name.clone(), err: sqlx::Error::Io(err) })?;
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .connect_with(options)
@@ -117,6 +124,17 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.pool).await.map_err(failed("answer"))?;
         Ok(())
     }
+}
+
+/// Make the file, if it is not there, and let nobody else read it: BMC passwords
+/// are in it. SQLite gives the files beside it the same mode.
+fn private(path: &Path) -> std::io::Result<()> {
+    let file = std::fs::OpenOptions::new().create(true).append(true).mode(OWNER_ONLY).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(std::fs::Permissions::from_mode(OWNER_ONLY))?;
+    }
+    Ok(())
 }
 
 /// Name what a statement was to do.

@@ -27,9 +27,13 @@ pub struct Script {
     pub fail: Vec<String>,
     /// How the evidence of erased disks is made.
     pub evidence: Evidence,
-    /// Serial numbers of the disks that the inventory names.
+    /// Serial numbers of the disks that are inspected and erased.
     pub disks: Vec<String>,
+    /// Serial number of a disk that shows up after the erasure.
+    pub late_disk: Option<String>,
     pub boot_mode: &'static str,
+    /// The BMC says yes to a power off, and nothing happens.
+    pub stuck_on: bool,
 }
 
 /// How evidence is made.
@@ -46,6 +50,8 @@ pub enum Evidence {
     Tampered,
     /// Good, and says the disk is not clean.
     Dirty,
+    /// Good, and made for another operation.
+    Replayed,
 }
 
 impl Default for Script {
@@ -57,7 +63,9 @@ impl Default for Script {
             fail: vec![],
             evidence: Evidence::Good,
             disks: vec!["S1".to_owned(), "S2".to_owned()],
+            late_disk: None,
             boot_mode: "uefi",
+            stuck_on: false,
         }
     }
 }
@@ -269,17 +277,24 @@ fn finish(agent: &Agent, script: &Script, command: &mut Value) {
         "get_deploy_steps" => {
             json!({"deploy_steps": {"GenericHardwareManager": [step_of("write_image", 0)]}, "hardware_manager_version": version})
         }
-        "execute_clean_step" => json!({"clean_result": evidence(agent, script, &step), "clean_step": sent}),
+        "execute_clean_step" => {
+            let node = &command["request"]["params"]["node"];
+            json!({"clean_result": evidence(agent, script, &step, node), "clean_step": sent})
+        }
         "execute_deploy_step" => json!({"deploy_result": null, "deploy_step": sent}),
         "get_partition_uuids" => json!({"root uuid": "0x12345678"}),
-        "get_hardware_info" => inventory(&agent.machine, script)["inventory"].clone(),
+        "get_hardware_info" => {
+            let mut now = script.clone();
+            now.disks.extend(script.late_disk.clone());
+            inventory(&agent.machine, &now)["inventory"].clone()
+        }
         "collect_system_logs" => json!({"system_logs": "H4sIAAAA"}),
         _ => Value::Null,
     };
     agent.beat.notify_one();
 }
 
-fn evidence(agent: &Agent, script: &Script, step: &str) -> Value {
+fn evidence(agent: &Agent, script: &Script, step: &str, node: &Value) -> Value {
     let good = if step == "erase_devices" { "clean" } else { "metadata-clean" };
     let other = identity();
     let signer = if script.evidence == Evidence::Forged { &other } else { &agent.identity };
@@ -287,7 +302,18 @@ fn evidence(agent: &Agent, script: &Script, step: &str) -> Value {
     let mut documents = serde_json::Map::new();
     for (at, serial) in (0_u8..).zip(&script.disks) {
         let result = if script.evidence == Evidence::Dirty { "failed" } else { good };
-        let body = json!({"v": 1, "result": result, "level": "clear", "device": {"serial": serial},
+        let path = format!("/dev/sd{}", char::from(b'a' + at));
+        let operation = match script.evidence {
+            Evidence::Replayed => &json!("11111111-2222-3333-4444-555555555555"),
+            Evidence::Good
+            | Evidence::Missing
+            | Evidence::FirstDiskOnly
+            | Evidence::Forged
+            | Evidence::Tampered
+            | Evidence::Dirty => &node["driver_internal_info"]["operation_uuid"],
+        };
+        let body = json!({"v": 1, "result": result, "level": "clear", "node": node["uuid"], "operation": operation,
+            "device": {"path": path, "serial": serial, "bytes": 1 << 30},
             "attempts": [{"method": "overwrite", "result": "ok"}]});
         let mut document = serde_json::to_value(evidence::sign(body, &key).unwrap()).unwrap();
         if script.evidence == Evidence::Tampered {
@@ -296,10 +322,12 @@ fn evidence(agent: &Agent, script: &Script, step: &str) -> Value {
         let wanted = match script.evidence {
             Evidence::Missing => false,
             Evidence::FirstDiskOnly => at == 0,
-            Evidence::Good | Evidence::Forged | Evidence::Tampered | Evidence::Dirty => true,
+            Evidence::Good | Evidence::Forged | Evidence::Tampered | Evidence::Dirty | Evidence::Replayed => {
+                true
+            }
         };
         if wanted {
-            documents.insert(format!("/dev/sd{}", char::from(b'a' + at)), document);
+            documents.insert(path, document);
         }
     }
     documents.into()

@@ -112,6 +112,8 @@ async fn boot(State(machine): State<Machine>, Json(body): Json<Value>) -> Status
 }
 
 async fn reset(State(machine): State<Machine>, Json(body): Json<Value>) -> StatusCode {
-    machine.power(body["ResetType"] != "ForceOff");
+    if !machine.inside.lock().unwrap().script.stuck_on {
+        machine.power(body["ResetType"] != "ForceOff");
+    }
     StatusCode::NO_CONTENT
 }

@@ -353,3 +353,14 @@ async fn one_system_is_taken_and_several_are_a_question() {
         );
     }
 }
+
+#[test]
+fn trusted_certificates_come_from_a_file_with_an_end() {
+    let mut info = serde_json::Map::new();
+    info.insert("redfish_address".to_owned(), "https://bmc.example".into());
+    for path in ["/dev/zero", "/proc", "/nowhere.pem"] {
+        info.insert("redfish_verify_ca".to_owned(), path.into());
+        let error = Redfish::new(&info, Timings::default()).expect_err(path);
+        assert!(error.to_string().contains(path), "{error}");
+    }
+}

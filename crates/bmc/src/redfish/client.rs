@@ -17,6 +17,8 @@ use crate::{
 
 /// The largest answer read. ComputerSystem resources are some 20 KiB.
 const BODY_LIMIT: usize = 1 << 20;
+/// The largest file of trusted certificates, in bytes; a distribution's whole bundle is some 200 KiB.
+const CERTIFICATES_LIMIT: u64 = 4 << 20;
 /// Redirects followed, on the same service only.
 const REDIRECT_LIMIT: usize = 3;
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
@@ -69,6 +71,11 @@ fn follow_at_home(attempt: redirect::Attempt<'_>) -> redirect::Action {
 fn certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ConfigError> {
     let bad =
         |err: Box<dyn std::error::Error + Send + Sync>| ConfigError::CaFile { path: path.to_owned(), err };
+    let metadata = std::fs::metadata(path).map_err(|err| bad(err.into()))?;
+    // A user of the API names the file: a device or a pipe would have no end.
+    if !metadata.is_file() || metadata.len() > CERTIFICATES_LIMIT {
+        return Err(bad(format!("not a file of at most {CERTIFICATES_LIMIT} bytes").into()));
+    }
     let pem = std::fs::read(path).map_err(|err| bad(err.into()))?;
     let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|err| bad(err.into()))?;
     if found.is_empty() { Err(bad("no certificate in it".into())) } else { Ok(found) }
