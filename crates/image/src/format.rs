@@ -246,7 +246,7 @@ fn mismatch(declared: Declared, format: Option<Format>, compression: Compression
         Compression::Gzip if contradicted => "gzip-compressed".to_owned(),
         Compression::Zstd if contradicted => "zstd-compressed".to_owned(),
         Compression::None if contradicted => "not compressed".to_owned(),
-        compression => name(format, Some(compression)),
+        Compression::Gzip | Compression::Zstd | Compression::None => name(format, Some(compression)),
     };
     FormatError::Mismatch { found, declared: name(declared.format, declared.compression) }
 }
