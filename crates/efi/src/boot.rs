@@ -60,7 +60,9 @@ fn number_of(name: &str) -> Option<u16> {
 }
 
 /// Put an entry called `label` first in the boot menu, for the loader at `path`
-/// (with backslashes) on `drive`. Entries of the same name go. Returns its number.
+/// (with backslashes) on `drive`. Entries of the same name for any hard drive go;
+/// the name may come from a tenant's image, and takes no network boot from the
+/// operator. Returns the entry's number.
 ///
 /// # Errors
 /// [`AddEntryError`]; the menu is as it was, or lacks the old entries of that name.
@@ -71,8 +73,9 @@ pub fn add_boot_entry(
     path: &str,
 ) -> Result<u16, AddEntryError> {
     let entries = boot_entries(efivars)?;
-    let (same, others): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|entry| entry.option.label.eq_ignore_ascii_case(label));
+    let (same, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|BootEntry { option, .. }| {
+        option.label.eq_ignore_ascii_case(label) && option.is_for_a_hard_drive()
+    });
     let mut order = boot_order(efivars)?;
     for entry in &same {
         variable::remove(efivars, &name(entry.number))?;
@@ -127,6 +130,19 @@ mod tests {
         assert_eq!(boot_order(efivars).expect("order"), [1, 2, 0]);
         let expected = [(0, "old".into()), (1, "debian".into()), (2, "other".into())];
         assert_eq!(labels(efivars), expected);
+    }
+
+    #[test]
+    fn an_image_cannot_name_the_network_boot_away() {
+        let dir = tempfile::tempdir().expect("a directory");
+        // Boot0000, active, "PXE": MAC(525400aabb01,1), end.
+        let mut pxe =
+            vec![1, 0, 0, 0, 41, 0, b'P', 0, b'X', 0, b'E', 0, 0, 0, 3, 11, 37, 0, 0x52, 0x54, 0, 0xaa];
+        pxe.resize(14 + 37, 0);
+        pxe.extend([0x7f, 0xff, 4, 0]);
+        variable::write(dir.path(), "Boot0000", &pxe).expect("written");
+        assert_eq!(add_boot_entry(dir.path(), "pxe", &DRIVE, r"\x.efi").expect("added"), 1);
+        assert_eq!(labels(dir.path()), [(0, "PXE".into()), (1, "pxe".into())]);
     }
 
     #[test]

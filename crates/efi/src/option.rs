@@ -3,6 +3,8 @@
 
 /// The option is active.
 const ACTIVE: u32 = 1;
+/// The type of the node that ends a device path.
+const END: u8 = 0x7f;
 /// Length of a hard drive node.
 const HARD_DRIVE: u16 = 42;
 
@@ -74,6 +76,22 @@ impl LoadOption {
             rest: [length, path].concat(),
             attributes: u32::from_le_bytes(*attributes),
         })
+    }
+
+    /// True when one node of its device path is a partition of a hard drive.
+    #[must_use]
+    pub fn is_for_a_hard_drive(&self) -> bool {
+        let mut nodes = self.rest.get(2..).unwrap_or_default();
+        while let [kind, sub, low, high, ..] = *nodes {
+            let length = usize::from(u16::from_le_bytes([low, high]));
+            match (kind, sub) {
+                (4, 1) => return true,
+                (END, _) => return false,
+                _ if length < 4 => return false,
+                _ => nodes = nodes.get(length..).unwrap_or_default(),
+            }
+        }
+        false
     }
 }
 
