@@ -3,8 +3,6 @@
 TRIPLE  := x86_64-unknown-linux-gnu
 RELEASE := target/$(TRIPLE)/release
 CARGO   := cargo
-# The agent aborts on a panic, so nobody unwinds its stack: half a megabyte of tables less.
-AGENT_FLAGS := --config 'target.$(TRIPLE).rustflags=["-C", "force-unwind-tables=no"]'
 # cargo-deny from the machine if it has one, else our own copy.
 DENY    := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 DENY_VERSION := 0.20.2
@@ -33,7 +31,7 @@ dist: binaries ## build dist/: billet-agent, billetd, billet-image and both ramd
 	dist/billet-image ramdisk --agent dist/billet-agent --profile vm $(CA_FILE) --out dist/ramdisk-vm
 
 binaries: deps
-	$(CARGO) build --locked $(AGENT_FLAGS) --profile dist -p agent
+	$(CARGO) build --locked --profile dist -p agent
 	$(CARGO) build --locked --release -p control-plane -p image-builder -p lab
 	@mkdir -p dist
 	install -m 755 target/$(TRIPLE)/dist/billet-agent $(RELEASE)/billetd $(RELEASE)/billet-image dist/
