@@ -22,13 +22,21 @@ mod source;
 mod steps;
 mod tls;
 
-use std::process::ExitCode;
+use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
 fn main() -> ExitCode {
     // Two libraries ask for the process's provider; a second installation changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    if init::is_pid_1() {
+    if init::is_pid_1() && !was_called_by_name() {
         pid1::main();
     }
     cli::main()
+}
+
+/// The kernel starts a ramdisk's `/init`. A first process of a container or of a
+/// namespace is called by its own name, and keeps to its arguments: `run
+/// --only-disk` must not become the master of the whole machine there.
+fn was_called_by_name() -> bool {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    name.is_some_and(|name| name.file_name() == Some(OsStr::new("billet-agent")))
 }
