@@ -137,6 +137,12 @@ async fn nodes_and_ports_follow_ironics_rules() {
         (
             Method::POST,
             "/v1/nodes".to_owned(),
+            json!({"driver": "redfish", "driver_info": {"redfish_address": "https://admin:hunter2@bmc"}}),
+            400,
+        ),
+        (
+            Method::POST,
+            "/v1/nodes".to_owned(),
             json!({"driver": "redfish", "provision_state": "available"}),
             400,
         ),
@@ -176,6 +182,7 @@ async fn nodes_and_ports_follow_ironics_rules() {
         let (got, answer) = billetd.call(method.clone(), &path, sent).await;
         assert_eq!(got.as_u16(), status, "{method} {path} {body}: {answer}");
         assert!(status < 400 || answer["error_message"].is_string(), "{answer}");
+        assert!(!answer.to_string().contains("hunter2"), "{answer}");
     }
     assert_eq!(billetd.get("/v1/ports").await, json!({"ports": []}), "ports go with their node");
 }

@@ -20,9 +20,6 @@ use crate::{
     view::{self, only},
 };
 
-/// The newest lines of history shown.
-const HISTORY_LIMIT: i64 = 1000;
-
 /// The node of a path, by UUID or name.
 pub(super) async fn find(api: &Api, ident: &str) -> Result<Node, Failure> {
     api.store().find_node(ident).await?.ok_or_else(|| Failure::no_node(ident))
@@ -135,6 +132,13 @@ fn check(declared: &Map<String, Value>) -> Result<(), Failure> {
     check_fields(declared, NODE_FIELDS).map_err(|error| Failure::bad_request(format!("{error}.")))?;
     let driver = declared.get("driver").and_then(Value::as_str);
     let driver = driver.ok_or_else(|| Failure::bad_request("A node needs a driver."))?;
+    let address = declared.get("driver_info").and_then(|info| info.get("redfish_address"));
+    if address.and_then(Value::as_str).is_some_and(|address| address.contains('@')) {
+        // Not repeated: it would be shown to whoever reads the node, or this answer.
+        return Err(Failure::bad_request(
+            "driver_info redfish_address holds credentials; use redfish_username and redfish_password.",
+        ));
+    }
     if drivers::is_known(driver) {
         return Ok(());
     }
@@ -230,7 +234,9 @@ pub(super) async fn remove(State(api): State<Api>, Path(ident): Path<String>) ->
             node.uuid
         )));
     }
-    api.store().delete_node(node.uuid).await?;
+    if !api.store().delete_node(node.uuid, node.state).await? {
+        return Err(Failure::locked(&node.uuid.to_string()));
+    }
     api.conductor.forget(node.uuid);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -255,7 +261,7 @@ pub(super) async fn history(
     Path(ident): Path<String>,
 ) -> Result<Answer<Value>, Failure> {
     let node = find(&api, &ident).await?;
-    Ok(Answer(json!({"history": api.store().history(node.uuid, HISTORY_LIMIT).await?})))
+    Ok(Answer(json!({"history": api.store().history(node.uuid).await?})))
 }
 
 pub(super) async fn progress(

@@ -7,6 +7,9 @@ use uuid::Uuid;
 use super::{Store, StoreError, failed, from_json, to_json};
 use crate::{clock::Time, node::State};
 
+/// Lines of history kept of one node; the oldest go.
+const HISTORY_LIMIT: i64 = 1000;
+
 /// What an inspection found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inventory {
@@ -71,25 +74,34 @@ impl Moment {
         .bind(self.event)
         .bind(self.event_type)
         .bind(self.severity)
-        .execute(tx)
+        .execute(&mut *tx)
         .await
         .map_err(failed("store history"))?;
+        sqlx::query(
+            "DELETE FROM history WHERE node_uuid = $1 AND uuid NOT IN
+             (SELECT uuid FROM history WHERE node_uuid = $2 ORDER BY created_at DESC LIMIT $3)",
+        )
+        .bind(self.node_uuid.to_string())
+        .bind(self.node_uuid.to_string())
+        .bind(HISTORY_LIMIT)
+        .execute(tx)
+        .await
+        .map_err(failed("forget old history"))?;
         Ok(())
     }
 }
 
 impl Store {
-    /// The newest `limit` lines of a node's history, newest first, as the API shows them.
+    /// A node's history, newest first, as the API shows it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn history(&self, node: Uuid, limit: i64) -> Result<Vec<Value>, StoreError> {
+    pub async fn history(&self, node: Uuid) -> Result<Vec<Value>, StoreError> {
         let rows = sqlx::query(
             "SELECT uuid, created_at, event, event_type, severity FROM history
-             WHERE node_uuid = $1 ORDER BY created_at DESC LIMIT $2",
+             WHERE node_uuid = $1 ORDER BY created_at DESC",
         )
         .bind(node.to_string())
-        .bind(limit)
         .fetch_all(&self.pool)
         .await
         .map_err(failed("read history"))?;

@@ -4,7 +4,11 @@ use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Moment, Store, StoreError, failed, failed_or_duplicate, from_json, to_json};
-use crate::{clock::Time, node::Effect, record::Node};
+use crate::{
+    clock::Time,
+    node::{Effect, State},
+    record::Node,
+};
 
 /// How often a change is tried when somebody else was faster.
 const TRIES: usize = 8;
@@ -140,21 +144,30 @@ impl Store {
         Err(StoreError::Contended { node: uuid }.into())
     }
 
-    /// Forget a node and everything of it but the evidence of its erasures.
+    /// Forget a node and everything of it but the evidence of its erasures, if it
+    /// is still in `state`: false when it is not, and then nothing is forgotten.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn delete_node(&self, uuid: Uuid) -> Result<(), StoreError> {
-        const STATEMENTS: [&str; 7] = [
+    pub async fn delete_node(&self, uuid: Uuid, state: State) -> Result<bool, StoreError> {
+        const STATEMENTS: [&str; 6] = [
             "DELETE FROM effects WHERE node_uuid = $1",
             "DELETE FROM ports WHERE node_uuid = $1",
             "DELETE FROM inventories WHERE node_uuid = $1",
             "DELETE FROM history WHERE node_uuid = $1",
             "DELETE FROM config_drives WHERE node_uuid = $1",
             "DELETE FROM agent_logs WHERE node_uuid = $1",
-            "DELETE FROM nodes WHERE uuid = $1",
         ];
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin a transaction"))?;
+        let done = sqlx::query("DELETE FROM nodes WHERE uuid = $1 AND state = $2")
+            .bind(uuid.to_string())
+            .bind(state.name())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed("delete a node"))?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
         for statement in STATEMENTS {
             sqlx::query(statement)
                 .bind(uuid.to_string())
@@ -162,7 +175,8 @@ impl Store {
                 .await
                 .map_err(failed("delete a node"))?;
         }
-        tx.commit().await.map_err(failed("commit"))
+        tx.commit().await.map_err(failed("commit"))?;
+        Ok(true)
     }
 
     /// What is still to be done for `node`, in order.
