@@ -20,7 +20,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: dist images ## the whole story on two virtual servers: boot, inspect, deploy, run, reclaim, erase
-	$(RELEASE)/billet-lab demo --billetd dist/billetd --agent dist/billet-agent --ramdisk dist/ramdisk \
+	$(RELEASE)/billet-lab demo --billetd dist/billetd --agent dist/billet-agent --ramdisk dist/ramdisk-vm \
 		--images target/images --out target/demo
 
 test: dist check unit deny ## every test, two full boots in QEMU among them

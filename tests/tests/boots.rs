@@ -28,7 +28,7 @@ fn image(format: &str) -> PathBuf {
     out.join(format!("os.{format}"))
 }
 
-fn live(scenario: &str, disk: &str, format: &str) {
+fn live(scenario: &str, ramdisk: &str, disk: &str, format: &str) {
     if !am_root() {
         eprintln!("SKIPPED: {scenario} needs root for its namespaces; nothing was tested");
         return;
@@ -43,6 +43,8 @@ fn live(scenario: &str, disk: &str, format: &str) {
         .arg(program("billetd"))
         .arg("--agent")
         .arg(program("billet-agent"))
+        .arg("--ramdisk")
+        .arg(root().join("dist").join(ramdisk))
         .arg("--out")
         .arg(&out)
         .output()
@@ -69,10 +71,10 @@ fn am_root() -> bool {
 
 #[test]
 fn a_bios_server_lives_its_whole_life() {
-    live("life-bios", "virtio", "qcow2");
+    live("life-bios", "ramdisk-vm", "virtio", "qcow2");
 }
 
 #[test]
 fn a_uefi_server_lives_its_whole_life() {
-    live("life-uefi", "nvme", "raw.zst");
+    live("life-uefi", "ramdisk", "nvme", "raw.zst");
 }
