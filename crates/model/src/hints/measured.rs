@@ -152,7 +152,8 @@ fn without_hints_the_smallest_disk_of_four_gibibytes_is_chosen() {
 #[test]
 fn with_hints_the_first_match_in_listing_order_is_chosen() {
     let disks = [named("sda", 100), named("sdb", 4), named("sdc", 200)];
-    let hints: RootDeviceHints = serde_json::from_str(r#"{"size": "> 50", "rotational": false}"#).expect("valid");
+    let hints: RootDeviceHints =
+        serde_json::from_str(r#"{"size": "> 50", "rotational": false}"#).expect("valid");
     assert_eq!(choose(&disks, Some(&hints)).map(Disk::path), Ok("/dev/sda".to_owned()));
 
     let skip = [serde_json::from_str(r#"{"name": "/dev/sda"}"#).expect("valid")];
