@@ -10,6 +10,8 @@ use init::Params;
 use model::Secret;
 use wire::ironic::Microversion;
 
+use crate::source;
+
 /// The agent's port in Ironic's contract.
 pub(crate) const PORT: u16 = 9999;
 
@@ -91,6 +93,8 @@ pub(crate) struct Config {
     pub(crate) clock_source: &'static str,
     /// How long things wait.
     pub(crate) pace: Pace,
+    /// How patiently images are fetched.
+    pub(crate) downloads: source::Pace,
 }
 
 /// Why the parameters cannot be followed.
@@ -141,6 +145,7 @@ impl Config {
             only_disks: Vec::new(),
             clock_source: "rtc",
             pace: pace(params),
+            downloads: downloads(params),
         };
         config.checked()
     }
@@ -206,6 +211,22 @@ fn parsed<T: std::str::FromStr>(
     text.parse().map(Some).map_err(malformed)
 }
 
+/// How patiently images are fetched, by Ironic's names.
+fn downloads(params: &Params) -> source::Pace {
+    let mut pace = source::Pace::default();
+    let seconds = |name| params.number(name).map(Duration::from_secs);
+    if let Some(limit) = seconds("ipa-image-download-connection-timeout").filter(|limit| !limit.is_zero()) {
+        (pace.connect, pace.stall) = (limit, limit);
+    }
+    if let Some(retries) = params.number("ipa-image-download-connection-retries") {
+        pace.retries = u32::try_from(retries).unwrap_or(u32::MAX);
+    }
+    if let Some(delay) = seconds("ipa-image-download-connection-retry-interval") {
+        pace.delay = delay;
+    }
+    pace
+}
+
 fn pace(params: &Params) -> Pace {
     let mut pace = Pace::default();
     if let Some(seconds) = params.number("ipa-http-request-timeout").filter(|seconds| *seconds > 0) {
@@ -227,6 +248,15 @@ mod tests {
 
     fn config(text: &str) -> Result<Config, ConfigError> {
         Config::from_params(&Params::parse(text))
+    }
+
+    #[test]
+    fn images_are_fetched_as_patiently_as_told() {
+        let told = "ipa-api-url=http://a ipa-image-download-connection-timeout=7 \
+                    ipa-image-download-connection-retries=2 ipa-image-download-connection-retry-interval=1";
+        let pace = config(told).unwrap().downloads;
+        assert_eq!((pace.connect.as_secs(), pace.retries, pace.delay.as_secs()), (7, 2, 1));
+        assert_eq!(config("ipa-api-url=http://a").unwrap().downloads.retries, 9);
     }
 
     #[test]

@@ -135,6 +135,7 @@ async fn serve(serving: Serving) -> Result<Ending, RunError> {
         node: view(&found.response.node),
         settings: Settings::from(&found.response.config),
         trust: config.trust.clone(),
+        downloads: config.downloads,
         key: Arc::new(evidence::Key::new(identity.key_der(), &identity.certificate_pem)?),
         logs,
         board: Arc::clone(&board),

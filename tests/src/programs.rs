@@ -213,14 +213,14 @@ impl House {
         self.wait_since(&before, id, "available").await;
     }
 
-    /// Name the image of the next deployment.
+    /// Name the image of the next deployment, and the disk it is for.
     ///
     /// # Panics
     /// When the API refuses.
-    pub async fn image(&self, id: &str, url: &str, sha256: &str) {
+    pub async fn image(&self, id: &str, url: &str, sha256: &str, disk: &Path) {
         let set = |path: &str, value: &str| json!({"op": "add", "path": format!("/instance_info/{path}"), "value": value});
         // Disks of these tests are smaller than what Ironic's default rule takes.
-        let hint = json!({"op": "add", "path": "/instance_info/root_device", "value": {"size": ">= 0"}});
+        let hint = json!({"op": "add", "path": "/instance_info/root_device", "value": {"name": disk}});
         let patch = json!([
             set("image_source", url),
             set("image_os_hash_algo", "sha256"),

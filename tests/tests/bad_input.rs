@@ -29,12 +29,12 @@ async fn a_bad_deployment_fails_says_why_and_does_not_boot_and_a_retry_works() {
     let failing = LoopDisk::failing_after(64, 8);
     for (mood, sha256, disk, words) in [
         (Mood::Good, &wrong, &disk, ["sha256", right.as_str()]),
-        (Mood::Short, &right, &disk, ["image", "12.0 MiB"]),
-        (Mood::Dies, &right, &disk, ["image", "12.0 MiB"]),
+        (Mood::Short, &right, &disk, ["image.raw", "12582912 bytes"]),
+        (Mood::Dies, &right, &disk, ["image.raw", "12582912 bytes"]),
         (Mood::Good, &right, &small, ["larger", "16.0 MiB"]),
         (Mood::Good, &right, &failing, ["disk", "MiB"]),
     ] {
-        house.image(&id, &serve(&image, mood), sha256).await;
+        house.image(&id, &serve(&image, mood), sha256, &disk.device).await;
         let node = house.deploy(&id, &disk.device, "deploy failed").await;
         let error = node.text("/last_error").unwrap_or_default().to_owned();
         for word in words {
@@ -42,7 +42,7 @@ async fn a_bad_deployment_fails_says_why_and_does_not_boot_and_a_retry_works() {
         }
         assert!(!disk.may_boot(), "{mood:?}: a failed deployment left something to boot");
     }
-    house.image(&id, &serve(&image, Mood::Good), &right).await;
+    house.image(&id, &serve(&image, Mood::Good), &right, &disk.device).await;
     house.deploy(&id, &disk.device, "active").await;
     assert!(
         disk.may_boot() && disk.read(2 << 20, 4096) == image[2 << 20..][..4096],

@@ -2,7 +2,10 @@
 //! is PID 1 of a ramdisk that holds no library, so its ELF must need none; that is
 //! read from the file itself.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
@@ -54,6 +57,18 @@ fn the_agent_needs_no_interpreter_and_no_library() {
             assert!(!needed, "the agent needs a shared library");
         }
     }
+}
+
+/// Linked without unwind tables, it would abort if anything captured a backtrace.
+#[test]
+fn the_agent_fails_in_words_and_not_by_aborting() {
+    let output = Command::new(dist("billet-agent"))
+        .args(["evidence", "verify", "/nonexistent"])
+        .env("RUST_BACKTRACE", "1")
+        .output()
+        .expect("dist/billet-agent: run `make dist` first");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent"), "{output:?}");
 }
 
 /// What a server downloads; the limits are the promise of the README.

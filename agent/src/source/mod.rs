@@ -5,4 +5,4 @@ mod http;
 mod ranges;
 
 pub(crate) use fetch::without_secrets;
-pub(crate) use http::{HttpSource, OpenImageError, Request};
+pub(crate) use http::{HttpSource, OpenImageError, Pace, Request};

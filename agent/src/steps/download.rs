@@ -23,6 +23,7 @@ pub(super) fn request(info: &ImageInfo, machine: &Machine) -> Result<Request, Fa
     let mut request = Request::new(info.urls.clone(), machine.trust.clone());
     request.authorization = authorization(info)?;
     request.proxies = proxies(info);
+    request.pace = machine.downloads;
     Ok(request)
 }
 

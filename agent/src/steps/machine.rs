@@ -19,6 +19,7 @@ use crate::{
     command::{Board, Failure},
     config::Trust,
     logs::RingLog,
+    source::Pace,
 };
 
 /// How the agent leaves.
@@ -66,6 +67,8 @@ pub(crate) struct Machine {
     pub(crate) settings: Settings,
     /// Whose certificates image servers may show.
     pub(crate) trust: Trust,
+    /// How patiently they are waited for.
+    pub(crate) downloads: Pace,
     /// Signs evidence.
     pub(crate) key: Arc<evidence::Key>,
     /// The log so far.

@@ -38,6 +38,7 @@ impl Bench {
             node: NodeView::default(),
             settings: Settings::default(),
             trust: Trust::system(),
+            downloads: crate::source::Pace::default(),
             key: Arc::new(evidence::Key::new(identity.key_der(), &identity.certificate_pem).unwrap()),
             logs: RingLog::default(),
             board: Arc::clone(&board),

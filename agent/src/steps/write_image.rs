@@ -185,7 +185,8 @@ fn config_drive(info: &ImageInfo, params: &Params, machine: &Machine) -> Result<
     };
     let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
     let drive = if text.starts_with("http://") || text.starts_with("https://") {
-        let request = Request::new(vec![text], machine.trust.clone());
+        let mut request = Request::new(vec![text], machine.trust.clone());
+        request.pace = machine.downloads;
         configdrive::from_bytes(&download::small(request, download::MAX_CONFIG_DRIVE)?)
     } else {
         configdrive::decode(&text)
