@@ -9,6 +9,9 @@ use std::{
 
 use tempfile::TempDir;
 
+/// What the old tenant left.
+const OLD: u8 = 0xaa;
+
 /// A loop device over a sparse file, detached when dropped.
 pub struct LoopDisk {
     /// `/dev/loopN`.
@@ -45,7 +48,7 @@ impl LoopDisk {
         let file = dir.path().join("disk");
         let disk = File::create(&file).expect("a new file");
         disk.set_len(mib << 20).expect("a sparse file");
-        disk.write_all_at(&vec![0xaa; 1 << 20], 0).expect("the old tenant's first MiB");
+        disk.write_all_at(&vec![OLD; 1 << 20], 0).expect("the old tenant's first MiB");
         let output = Command::new("losetup").args(["--find", "--show"]).arg(&file).output().expect("losetup");
         assert!(output.status.success(), "losetup: {}", String::from_utf8_lossy(&output.stderr));
         let device = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
@@ -62,6 +65,12 @@ impl LoopDisk {
         let mut bytes = vec![0; length];
         File::open(&self.file).and_then(|file| file.read_exact_at(&mut bytes, at)).expect("a readable disk");
         bytes
+    }
+
+    /// Whether the old tenant's first MiB is still there: nobody wrote.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.read(0, 1 << 20).iter().all(|&byte| byte == OLD)
     }
 
     /// Whether firmware finds anything to boot: a byte in the first MiB that is not zero.
