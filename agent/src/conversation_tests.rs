@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use model::{Mac, Secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use wire::ironic::Microversion;
+use wire::ironic::{Heartbeat, Microversion};
 
 use crate::{
     command::{self, Board, Command, Mode, Outcome, anything},
@@ -165,6 +165,19 @@ fn beat(control: Ironic, timeout: Duration, pace: Pace) -> (Arc<Board<Bench>>, s
     };
     tokio::spawn(heartbeat::run(heart, Arc::clone(&board)));
     (board, let_go)
+}
+
+/// Ending for good is told once, at the first version that can carry it.
+#[tokio::test]
+async fn an_agent_that_must_end_says_why() {
+    let fake = FakeIronic::start().await;
+    fake.script("/v1/heartbeat", &[(202, "")]);
+    let beat = Heartbeat { agent_token: Some(Secret::new(TOKEN)), ..Heartbeat::default() };
+    heartbeat::last(&ironic(&[fake.url()]), Microversion::v1(115), NODE, beat, "no port is free").await;
+    let asked = fake.asked("/v1/heartbeat", 1).await;
+    assert_eq!(asked[0].headers["X-OpenStack-Ironic-API-Version"], "1.72");
+    assert_eq!(asked[0].body["agent_status"], "error");
+    assert_eq!(asked[0].body["agent_status_message"], "no port is free");
 }
 
 #[tokio::test]

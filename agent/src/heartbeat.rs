@@ -17,6 +17,9 @@ use crate::{
 /// them the usual interval goes on.
 const MAX_FORCED: u32 = 60;
 
+/// How long the last word may take: the machine restarts after it.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
 /// What beats.
 pub(crate) struct Heart {
     /// Where to.
@@ -55,6 +58,19 @@ pub(crate) async fn run<M: Send + 'static>(heart: Heart, board: Arc<Board<M>>) {
         if rest(due, &mut changes, &board).await == Rest::Interrupted {
             forced = 0;
         }
+    }
+}
+
+/// Say once why this agent ends, if the control plane still hears it.
+pub(crate) async fn last(ironic: &Ironic, version: Microversion, node: &str, mut beat: Heartbeat, why: &str) {
+    beat.agent_status = Some("error".to_owned());
+    beat.agent_status_message = Some(why.to_owned());
+    match tokio::time::timeout(LAST_WORD, ironic.heartbeat(version, node, &beat)).await {
+        Ok(Ok(())) => tracing::info!("the control plane knows why this agent ends"),
+        Ok(Err(err)) => {
+            tracing::warn!("the control plane does not hear why this agent ends: {}", chain(&err))
+        }
+        Err(_) => tracing::warn!("the control plane does not answer while this agent ends"),
     }
 }
 

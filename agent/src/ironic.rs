@@ -23,6 +23,9 @@ const LOOKUP_VERSION: Microversion = Microversion::v1(62);
 /// The newest version whose heartbeat this agent knows: it carries the certificate.
 const HEARTBEAT_VERSION: Microversion = Microversion::v1(68);
 
+/// The first whose heartbeat carries a status.
+const STATUS_VERSION: Microversion = Microversion::v1(72);
+
 /// What is assumed of a control plane that does not tell.
 const OLDEST_VERSION: Microversion = Microversion::v1(31);
 
@@ -157,7 +160,8 @@ impl Ironic {
         node: &str,
         heartbeat: &Heartbeat,
     ) -> Result<(), CallError> {
-        let version = speaks.min(HEARTBEAT_VERSION).to_string();
+        let newest = if heartbeat.agent_status.is_some() { STATUS_VERSION } else { HEARTBEAT_VERSION };
+        let version = speaks.min(newest).to_string();
         let (url, answer) = self
             .call(|url| {
                 let request = self.client.post(format!("{url}/v1/heartbeat/{node}")).json(heartbeat);

@@ -35,6 +35,13 @@ const LONGEST_TIMEOUT_S: u64 = 3600;
 /// Where UEFI's variables are.
 const EFIVARS: &str = "/sys/firmware/efi/efivars";
 
+/// The most memory this process held at once, in KiB: `VmHWM` of `/proc/self/status`
+/// (proc(5)). None when the kernel does not say.
+fn peak_memory_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
+
 /// Why the agent cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
@@ -105,7 +112,24 @@ pub(crate) async fn run(config: Config, logs: RingLog) -> Result<Ending, RunErro
     let found =
         lookup::lookup(&ironic, &identity, config.token.as_ref(), config.api_version, &config.pace).await?;
     tracing::info!(node = found.response.node.uuid, "this machine is known");
-    serve(Serving { config, logs, options, inventory, ironic, found, started_at }).await
+    let (to, version, node) = (Arc::clone(&ironic), found.version, found.response.node.uuid.clone());
+    let mut beat = first_beat(&found);
+    let serving = Serving { config, logs, options, inventory, ironic, found, started_at };
+    let ended = serve(serving, &mut beat).await;
+    if let Err(err) = &ended {
+        heartbeat::last(&to, version, &node, beat, &chain(err)).await;
+    }
+    ended
+}
+
+/// Who this agent is, before it has an address.
+fn first_beat(found: &Found) -> Heartbeat {
+    Heartbeat {
+        callback_url: Some(String::new()),
+        agent_token: found.token.clone(),
+        agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ..Heartbeat::default()
+    }
 }
 
 /// What is known once the lookup has succeeded.
@@ -119,7 +143,8 @@ struct Serving {
     started_at: f64,
 }
 
-async fn serve(serving: Serving) -> Result<Ending, RunError> {
+/// `beat` is what this agent last said of itself.
+async fn serve(serving: Serving, beat: &mut Heartbeat) -> Result<Ending, RunError> {
     let Serving { config, logs, options, inventory, ironic, found, started_at } = serving;
     let addresses = advertised(&config, &ironic).await?;
     let identity = Identity::make(&inventory.hostname, &addresses)?;
@@ -151,11 +176,13 @@ async fn serve(serving: Serving) -> Result<Ending, RunError> {
     let server = serve_tls(listener, &identity, minimum_tls(&found), served)?;
     tracing::info!(at = base, "serving");
     let heart = heart(&config, ironic, &found, base, &identity);
+    beat.clone_from(&heart.beat);
     let beating = heartbeat::run(heart, board);
     tokio::select! {
         ending = ending.recv() => {
             // The sender lives in the command thread: none is left when that died.
             let ending = ending.ok_or_else(|| stopped("command thread"))?;
+            tracing::info!(peak_memory_kib = peak_memory_kib(), "leaving");
             tokio::time::sleep(LINGER).await;
             Ok(ending)
         }
@@ -276,10 +303,8 @@ fn heart(config: &Config, ironic: Arc<Ironic>, found: &Found, base: String, iden
         node: found.response.node.uuid.clone(),
         beat: Heartbeat {
             callback_url: Some(base),
-            agent_token: found.token.clone(),
-            agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             agent_verify_ca: knows_certificates.then(|| identity.certificate_pem.clone()),
-            ..Heartbeat::default()
+            ..first_beat(found)
         },
         timeout: Duration::from_secs(found.response.config.heartbeat_timeout.clamp(1, LONGEST_TIMEOUT_S)),
         pace: config.pace.clone(),

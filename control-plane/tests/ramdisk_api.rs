@@ -116,6 +116,23 @@ async fn a_token_is_told_once_whatever_version_asks_again() {
     }
 }
 
+/// An agent that must end says why with its last heartbeat, and the node fails with these words.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_words_of_an_agent_are_the_nodes_last_error() {
+    let billetd = Billetd::start(&[]).await;
+    let (_machine, node) = awaiting(&billetd, "provide", "clean wait").await;
+    let (_, found) =
+        ask(&billetd, Method::GET, &format!("/v1/lookup?node_uuid={node}"), Some("1.62"), None).await;
+    let beat = json!({"callback_url": "", "agent_token": found["config"]["agent_token"], "agent_version": "1",
+        "agent_status": "error", "agent_status_message": "cannot listen on [::]:9999"});
+    let path = format!("/v1/heartbeat/{node}");
+    let (status, _) = ask(&billetd, Method::POST, &path, Some("1.72"), Some(&beat)).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let failed = billetd.reaches(&node, "clean failed").await;
+    let error = failed["last_error"].as_str().unwrap();
+    assert!(error.contains("cannot listen on [::]:9999") && error.contains("console"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_are_checked_as_ironic_checks_them() {
     let billetd = Billetd::start(&[]).await;

@@ -25,6 +25,8 @@ use crate::{
 const SINCE: Microversion = Microversion::v1(22);
 /// More addresses than this are no server.
 const ADDRESSES_LIMIT: usize = 256;
+/// What is kept of an agent's last words, in characters.
+const LONGEST_LAST_WORDS: usize = 1000;
 /// Heartbeat fields and the version that brought them.
 const FIELDS: &[(&str, u16)] = &[
     ("callback_url", 22),
@@ -179,10 +181,29 @@ async fn heard(
         .ok_or_else(|| Failure::bad_request("Agent token is required for heartbeat processing."))?;
     let state = api.store().change(node.uuid, |node| record(node, &beat, &token)).await?;
     api.conductor.learn_token(node.uuid, token);
-    if let Ok(Verdict::Go(..)) = next(state, Event::Heartbeat) {
-        api.conductor.tell(node.uuid, Event::Heartbeat, None).await?;
+    let (event, words) = match beat.agent_status.as_deref() {
+        Some("error") => (end_of_agent(state), Some(last_words(&beat))),
+        _ => (Event::Heartbeat, None),
+    };
+    if let Ok(Verdict::Go(..)) = next(state, event) {
+        api.conductor.tell(node.uuid, event, words).await?;
     }
     Ok(StatusCode::ACCEPTED)
+}
+
+/// What it means that the agent ends by itself: what it did has failed, and
+/// where nothing was begun, nobody will call.
+fn end_of_agent(state: Life) -> Event {
+    match next(state, Event::Failed) {
+        Ok(Verdict::Go(..)) => Event::Failed,
+        Ok(Verdict::Stay) | Err(_) => Event::TimedOut,
+    }
+}
+
+fn last_words(beat: &Heartbeat) -> String {
+    let said = beat.agent_status_message.as_deref().unwrap_or("it does not say why");
+    let said: String = said.chars().take(LONGEST_LAST_WORDS).collect();
+    format!("The agent ended and its machine restarts: {said}; see the console of the machine")
 }
 
 fn known_fields(body: &Map<String, Value>, version: Microversion) -> Result<(), Failure> {
