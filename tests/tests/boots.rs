@@ -5,6 +5,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use serde_json::Value;
@@ -14,8 +15,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout")
 }
 
-/// The test system in `format`, built once for both tests.
+/// One build at a time: they share a cache.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// The test system in `format`.
 fn image(format: &str) -> PathBuf {
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let out = root().join(format!("target/test-os-{format}"));
     let builder = root().join("target/x86_64-unknown-linux-gnu/release/billet-image");
     let status = Command::new(builder)
