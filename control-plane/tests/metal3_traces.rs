@@ -6,13 +6,15 @@
 
 mod world;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{Billetd, machine::Machine};
 
-const TRACES: &str = "/work/shared/data/traces";
 const MAC: &str = "52:54:00:00:00:01";
 
 /// What Metal3 asks and this billetd does not serve yet. It says so with 4xx.
@@ -53,9 +55,11 @@ async fn rest(billetd: &Billetd, node: &str) -> String {
 }
 
 async fn replay(name: &str) {
-    let path = Path::new(TRACES).join(name);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let corpus = std::env::var_os("BILLET_CORPUS").map_or_else(beside, PathBuf::from);
+    let path = corpus.join("traces").join(name);
     let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: {} is not on this machine", path.display());
+        eprintln!("SKIPPED: {} is not on this machine; set BILLET_CORPUS", path.display());
         return;
     };
     let billetd = Billetd::start(&[]).await;
