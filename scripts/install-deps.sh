@@ -11,6 +11,8 @@ packages="$packages qemu-system-x86 ovmf ipxe dnsmasq-base iproute2 util-linux"
 packages="$packages gdisk cpio kmod openssl"
 # C code inside some crates.
 packages="$packages gcc libc6-dev"
+# Loop devices in tests; the authorities that a ramdisk believes.
+packages="$packages mount ca-certificates"
 
 # shellcheck disable=SC2086 # a list of words
 installed=$(dpkg-query -W -f '${Package}:${db:Status-Status}\n' $packages 2>/dev/null || true)
