@@ -6,26 +6,13 @@ use std::{
     time::Duration,
 };
 
+use fetch::Trust;
 use init::Params;
 use model::Secret;
 use wire::ironic::Microversion;
 
-use crate::source;
-
 /// The agent's port in Ironic's contract.
 pub(crate) const PORT: u16 = 9999;
-
-/// Where certificates of authorities are in our ramdisk and on Debian.
-const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// Whose certificates are believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// Anybody's; only when told so (`ipa-insecure=1`).
-    Anybody,
-    /// Those signed by an authority in this file. Without the file, nobody's.
-    Bundle(PathBuf),
-}
 
 /// How an inspection is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +81,7 @@ pub(crate) struct Config {
     /// How long things wait.
     pub(crate) pace: Pace,
     /// How patiently images are fetched.
-    pub(crate) downloads: source::Pace,
+    pub(crate) downloads: fetch::Pace,
 }
 
 /// Why the parameters cannot be followed.
@@ -184,7 +171,7 @@ fn inspection(params: &Params, api_urls: &[String]) -> Option<Inspection> {
 }
 
 fn trust(params: &Params) -> Trust {
-    if params.is_true("ipa-insecure") { Trust::Anybody } else { Trust::Bundle(PathBuf::from(CA_BUNDLE)) }
+    if params.is_true("ipa-insecure") { Trust::Anybody } else { Trust::system() }
 }
 
 fn listen(params: &Params) -> Result<SocketAddr, ConfigError> {
@@ -212,8 +199,8 @@ fn parsed<T: std::str::FromStr>(
 }
 
 /// How patiently images are fetched, by Ironic's names.
-fn downloads(params: &Params) -> source::Pace {
-    let mut pace = source::Pace::default();
+fn downloads(params: &Params) -> fetch::Pace {
+    let mut pace = fetch::Pace::default();
     let seconds = |name| params.number(name).map(Duration::from_secs);
     if let Some(limit) = seconds("ipa-image-download-connection-timeout").filter(|limit| !limit.is_zero()) {
         (pace.connect, pace.stall) = (limit, limit);
@@ -233,13 +220,6 @@ fn pace(params: &Params) -> Pace {
         pace.request = Duration::from_secs(seconds);
     }
     pace
-}
-
-impl Trust {
-    /// The bundle of this system.
-    pub(crate) fn system() -> Self {
-        Self::Bundle(PathBuf::from(CA_BUNDLE))
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use model::Mac;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use wire::ironic::{ApiError, Heartbeat, LookupResponse, Microversion, Root};
 
-use crate::config::{Config, Trust};
+use crate::config::Config;
+use fetch::Trust;
 
 /// The largest answer read. A lookup of a node with a long history of steps is
 /// some 50 KiB.

@@ -18,7 +18,6 @@ mod logs;
 mod lookup;
 mod pid1;
 mod run;
-mod source;
 mod steps;
 mod tls;
 

@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("network", &["model", "sys"]),
     ("inventory", &["model", "disk", "sys"]),
     ("image", &["model", "disk"]),
+    ("fetch", &["model", "image"]),
     ("erase", &["model", "disk", "sys"]),
     ("bmc", &["model"]),
     (
@@ -29,18 +30,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "network",
             "inventory",
             "image",
+            "fetch",
             "erase",
         ],
     ),
     ("control-plane", &["model", "wire", "evidence", "bmc"]),
-    ("image-builder", &["model", "init"]),
+    ("image-builder", &["model", "init", "disk", "image"]),
     ("hardware-fixtures", &[]),
     ("lab", &["model", "wire", "evidence"]),
+    ("bad-server", &[]),
+    ("bench", &["model"]),
+    ("fuzz", &["model", "disk", "image", "fetch"]),
     ("tests", &["model", "wire", "evidence", "lab"]),
 ];
 
 /// Only these may know an async runtime or HTTP.
-const MAY_WAIT: &[&str] = &["network", "bmc", "agent", "control-plane", "lab", "tests"];
+const MAY_WAIT: &[&str] = &["network", "bmc", "fetch", "agent", "control-plane", "lab", "tests"];
 
 fn packages() -> Vec<serde_json::Value> {
     let output = Command::new(env!("CARGO"))

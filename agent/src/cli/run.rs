@@ -11,11 +11,8 @@ use std::{
 use anyhow::Context;
 use init::Params;
 
-use crate::{
-    config::{Config, Trust},
-    logs, run,
-    steps::Ending,
-};
+use crate::{config::Config, logs, run, steps::Ending};
+use fetch::Trust;
 
 /// Arguments of `run`. What is not given comes from the kernel command line.
 #[derive(clap::Args)]

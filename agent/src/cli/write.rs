@@ -13,10 +13,7 @@ use disk::{Device, OpenError, Target as _};
 use image::{Declared, FileSource, Options, Source, Verify, WriteError, configdrive};
 use model::{Bytes, Digest};
 
-use crate::{
-    config::Trust,
-    source::{HttpSource, OpenImageError, Request},
-};
+use fetch::{HttpSource, OpenImageError, Request, Trust};
 
 /// Exit status for input that is refused; 1 is for what went wrong.
 const REFUSED: u8 = 2;

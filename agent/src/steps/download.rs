@@ -7,10 +7,8 @@ use model::Secret;
 use wire::ipa::{ErrorClass, ImageInfo};
 
 use super::Machine;
-use crate::{
-    command::Failure,
-    source::{HttpSource, Request, without_secrets},
-};
+use crate::command::Failure;
+use fetch::{HttpSource, Request, without_secrets};
 
 /// A checksum file lists thousands of images at most.
 pub(super) const MAX_CHECKSUM_FILE: u64 = 1 << 20;

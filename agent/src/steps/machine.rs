@@ -17,10 +17,9 @@ use wire::{
 use crate::{
     chosen,
     command::{Board, Failure},
-    config::Trust,
     logs::RingLog,
-    source::Pace,
 };
+use fetch::{Pace, Trust};
 
 /// How the agent leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

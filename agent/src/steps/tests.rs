@@ -10,10 +10,10 @@ use wire::ipa::{CommandRequest, CommandResult, CommandStatus, NodeView};
 use super::{COMMANDS, Ending, Machine, Settings};
 use crate::{
     command::{self, Board},
-    config::Trust,
     logs::RingLog,
     tls::Identity,
 };
+use fetch::Trust;
 
 /// An agent without an API: commands go straight to the board.
 pub(super) struct Bench {
@@ -38,7 +38,7 @@ impl Bench {
             node: NodeView::default(),
             settings: Settings::default(),
             trust: Trust::system(),
-            downloads: crate::source::Pace::default(),
+            downloads: fetch::Pace::default(),
             key: Arc::new(evidence::Key::new(identity.key_der(), &identity.certificate_pem).unwrap()),
             logs: RingLog::default(),
             board: Arc::clone(&board),

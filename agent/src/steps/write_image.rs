@@ -17,10 +17,8 @@ use super::{
     download,
     machine::Prepared,
 };
-use crate::{
-    command::{Failure, Outcome, Params, Reporter},
-    source::{HttpSource, Request, without_secrets},
-};
+use crate::command::{Failure, Outcome, Params, Reporter};
+use fetch::{HttpSource, Request, without_secrets};
 
 /// The step's name, as conductors and progress reports have it.
 const STEP: &str = "write_image";

@@ -14,8 +14,8 @@ use image::{ReadAt, Source};
 use model::{Bytes, Secret};
 use reqwest::{Client, redirect};
 
-use super::fetch::{self, Fetcher, Opened};
-use crate::config::Trust;
+use crate::fetcher::{self, Fetcher, Opened};
+use crate::trust::Trust;
 
 /// Pieces between the network and the decoder. The network brings some 16 KiB
 /// to 400 KiB at a time, so this is a few MiB at most.
@@ -25,30 +25,30 @@ const REDIRECTS: usize = 5;
 
 /// What to fetch, and how patiently.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     /// Equal mirrors of one image; at least one.
-    pub(crate) urls: Vec<String>,
+    pub urls: Vec<String>,
     /// Whose certificates are believed.
-    pub(crate) trust: Trust,
+    pub trust: Trust,
     /// The whole value of an `Authorization` header.
-    pub(crate) authorization: Option<Secret>,
+    pub authorization: Option<Secret>,
     /// Proxy for `http` and for `https` URLs.
-    pub(crate) proxies: (Option<String>, Option<String>),
+    pub proxies: (Option<String>, Option<String>),
     /// How patiently.
-    pub(crate) pace: Pace,
+    pub pace: Pace,
 }
 
 /// Limits of every wait.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     /// For a connection, TLS included.
-    pub(crate) connect: Duration,
+    pub connect: Duration,
     /// For the head of an answer, and between two pieces of its body.
-    pub(crate) stall: Duration,
+    pub stall: Duration,
     /// Failures in a row without a byte of progress.
-    pub(crate) retries: u32,
+    pub retries: u32,
     /// Before the first retry; doubles up to ten seconds.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
 }
 
 impl Default for Pace {
@@ -61,14 +61,14 @@ impl Default for Pace {
 
 impl Request {
     /// `urls` with nothing special.
-    pub(crate) fn new(urls: Vec<String>, trust: Trust) -> Self {
+    pub fn new(urls: Vec<String>, trust: Trust) -> Self {
         Self { urls, trust, authorization: None, proxies: (None, None), pace: Pace::default() }
     }
 }
 
 /// Why an image cannot be fetched.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenImageError {
+pub enum OpenImageError {
     /// The CA bundle cannot be read.
     #[error("cannot read the certificates in {}", path.display())]
     Bundle {
@@ -86,11 +86,11 @@ pub(crate) enum OpenImageError {
     Start(#[source] io::Error),
     /// No mirror gives it.
     #[error("cannot fetch the image")]
-    Fetch(#[source] fetch::FetchError),
+    Fetch(#[source] fetcher::FetchError),
 }
 
 /// What the reading side asks of the fetching thread.
-pub(super) enum Command {
+pub(crate) enum Command {
     /// A part out of order; the answer goes there.
     Range { at: u64, length: u64, answer: SyncSender<io::Result<Vec<u8>>> },
     /// Everything, from the start.
@@ -98,17 +98,12 @@ pub(super) enum Command {
 }
 
 /// An image that is being fetched.
-pub(crate) struct HttpSource {
+pub struct HttpSource {
     opened: Opened,
     commands: SyncSender<Command>,
-    pieces: Receiver<io::Result<reqwest_bytes::Bytes>>,
-    piece: reqwest_bytes::Bytes,
+    pieces: Receiver<io::Result<bytes::Bytes>>,
+    piece: bytes::Bytes,
     started: bool,
-}
-
-/// The bytes of an answer's body, under the name its crate has elsewhere.
-pub(super) mod reqwest_bytes {
-    pub(crate) use axum::body::Bytes;
 }
 
 impl HttpSource {
@@ -116,7 +111,7 @@ impl HttpSource {
     ///
     /// # Errors
     /// [`OpenImageError`] when none gives the image.
-    pub(crate) fn open(request: Request) -> Result<Self, OpenImageError> {
+    pub fn open(request: Request) -> Result<Self, OpenImageError> {
         let client = client(&request)?;
         let (to_reader, pieces) = sync_channel(IN_FLIGHT);
         let (commands, to_fetcher) = sync_channel(1);
@@ -143,7 +138,7 @@ impl HttpSource {
         thread::Builder::new().name("fetch".to_owned()).spawn(fetch).map_err(OpenImageError::Start)?;
         let gone = || OpenImageError::Start(io::Error::from(io::ErrorKind::BrokenPipe));
         let opened = opened.recv().map_err(|_| gone())?.map_err(OpenImageError::Fetch)?;
-        Ok(Self { opened, commands, pieces, piece: reqwest_bytes::Bytes::new(), started: false })
+        Ok(Self { opened, commands, pieces, piece: bytes::Bytes::new(), started: false })
     }
 }
 

@@ -10,11 +10,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use reqwest::{Client, Response, StatusCode, header};
 use tokio::time::{sleep, timeout};
 
-use super::{
-    http::{Command, Request, reqwest_bytes::Bytes},
+use crate::{
+    http::{Command, Request},
     ranges::ContentRange,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Opened {
 
 /// Why a try gave nothing, or nothing more.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FetchError {
+pub enum FetchError {
     /// Nobody answered, or the connection broke.
     #[error("{url}: no answer, or it broke off")]
     Broken {
@@ -94,7 +95,7 @@ impl FetchError {
 }
 
 /// One image, its mirrors, and the tries made.
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     client: Client,
     request: Request,
     /// The mirror in use.
@@ -103,7 +104,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    pub(super) fn new(client: Client, request: Request) -> Self {
+    pub(crate) fn new(client: Client, request: Request) -> Self {
         Self { client, request, current: 0, failures: 0 }
     }
 
@@ -117,7 +118,7 @@ impl Fetcher {
     }
 
     /// The first answer of any mirror.
-    pub(super) async fn open(&mut self) -> Result<(Opened, Response), FetchError> {
+    pub(crate) async fn open(&mut self) -> Result<(Opened, Response), FetchError> {
         loop {
             match self.start().await {
                 Ok(answer) => return Ok((opened(&answer), answer)),
@@ -180,7 +181,7 @@ impl Fetcher {
     }
 
     /// Do what the reading side asks: parts, then everything from `answer` on.
-    pub(super) async fn serve(
+    pub(crate) async fn serve(
         mut self,
         answer: Response,
         commands: &Receiver<Command>,
@@ -336,7 +337,8 @@ impl Fetcher {
 }
 
 /// `url` without user, password and query: presigned URLs have their signature there.
-pub(crate) fn without_secrets(url: &str) -> String {
+#[must_use]
+pub fn without_secrets(url: &str) -> String {
     let bare = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

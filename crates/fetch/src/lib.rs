@@ -1,0 +1,11 @@
+//! Where images come from: HTTP(S) with mirrors, retries and resumption, as an
+//! [`image::Source`].
+
+mod fetcher;
+mod http;
+mod ranges;
+mod trust;
+
+pub use fetcher::{FetchError, without_secrets};
+pub use http::{HttpSource, OpenImageError, Pace, Request};
+pub use trust::{CA_BUNDLE, Trust};

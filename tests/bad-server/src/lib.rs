@@ -1,0 +1,1 @@
+//! HTTP servers that misbehave as told, for the tests of whoever fetches.

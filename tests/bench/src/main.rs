@@ -1,0 +1,3 @@
+//! Benchmarks against what people use today: `make bench-image`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Entry points that take any bytes, and the mutations that look for a bad end.
