@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that are missing. Prints what it installs; says nothing and
 # touches nothing when all is there. One list per need: add yours.
+#   install-deps.sh         what building and testing needs
+#   install-deps.sh bench   and what `make bench-image` compares with
 set -eu
 
 # billet-image: boot loaders, file systems, a Debian, image formats.
@@ -13,6 +15,17 @@ packages="$packages gdisk cpio kmod openssl"
 packages="$packages gcc libc6-dev"
 # Loop devices in tests; the authorities that a ramdisk believes.
 packages="$packages mount ca-certificates"
+case "${1:-}" in
+'') ;;
+bench)
+	# The server, and the peers: each is somebody's way to put an image on a disk.
+	packages="$packages nginx-light bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz"
+	;;
+*)
+	echo "install-deps: unknown list $1" >&2
+	exit 2
+	;;
+esac
 
 # shellcheck disable=SC2086 # a list of words
 installed=$(dpkg-query -W -f '${Package}:${db:Status-Status}\n' $packages 2>/dev/null || true)
