@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_window_shows_its_part_and_no_more() {
         let mut disk = FakeDisk::filled(7, Bytes(1 << 20), 512_u32.try_into().unwrap());
-        disk.bytes[4096..4096 + 200_000].iter_mut().enumerate().for_each(|(at, byte)| *byte = at as u8);
+        disk.bytes_mut()[4096..4096 + 200_000].iter_mut().enumerate().for_each(|(at, byte)| *byte = at as u8);
         let mut volume = Volume::new(disk, Bytes(4096), Bytes(200_192));
         let mut all = Vec::new();
         volume.read_to_end(&mut all).unwrap();

@@ -8,6 +8,10 @@ use std::{
         unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use model::{BlockSize, Bytes, NotABlockSize};
@@ -34,21 +38,16 @@ pub struct Device {
     kind: Kind,
     size: Bytes,
     block: BlockSize,
-    bounce: Buffer,
-    zeroing: Zeroing,
+    /// For memory that direct I/O does not take. Made at the first need.
+    bounce: Mutex<Option<Buffer>>,
+    /// Set at the first refusal: the kernel cannot make zeros for us.
+    writes_zeros: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Block,
     File,
-}
-
-/// Whether the kernel can make zeros for us; learned at the first refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Zeroing {
-    ByKernel,
-    ByWriting,
 }
 
 /// Why a disk cannot be written to.
@@ -165,7 +164,7 @@ impl Device {
     }
 
     fn new(path: PathBuf, file: File, kind: Kind, size: Bytes, block: BlockSize) -> Self {
-        Self { path, file, kind, size, block, bounce: Buffer::zeroed(BOUNCE), zeroing: Zeroing::ByKernel }
+        Self { path, file, kind, size, block, bounce: Mutex::default(), writes_zeros: AtomicBool::new(false) }
     }
 
     /// Where it was opened.
@@ -213,16 +212,24 @@ impl Device {
         self.kind == Kind::File || (data.as_ptr().addr() as u64).is_multiple_of(self.block.get())
     }
 
-    fn write_zeros(&mut self, offset: Bytes, length: Bytes) -> io::Result<()> {
-        self.bounce.fill(0);
-        let mut at = offset.0;
-        let end = offset.0 + length.0;
-        while at < end {
-            let step = (end - at).min(self.bounce.len() as u64);
-            self.file.write_all_at(&self.bounce[..index(step)], at)?;
-            at += step;
-        }
-        Ok(())
+    /// Do `with` to the bounce buffer, one thread at a time.
+    fn bounced<T>(&self, with: impl FnOnce(&mut Buffer) -> io::Result<T>) -> io::Result<T> {
+        let mut bounce = self.bounce.lock().unwrap_or_else(PoisonError::into_inner);
+        with(bounce.get_or_insert_with(|| Buffer::zeroed(BOUNCE)))
+    }
+
+    fn write_zeros(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
+        self.bounced(|bounce| {
+            bounce.fill(0);
+            let mut at = offset.0;
+            let end = offset.0 + length.0;
+            while at < end {
+                let step = (end - at).min(bounce.len() as u64);
+                self.file.write_all_at(&bounce[..index(step)], at)?;
+                at += step;
+            }
+            Ok(())
+        })
     }
 
     fn zero_by_kernel(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
@@ -233,12 +240,12 @@ impl Device {
         }
     }
 
-    fn zero_step(&mut self, offset: Bytes, length: Bytes) -> io::Result<()> {
-        if self.zeroing == Zeroing::ByKernel {
+    fn zero_step(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
+        if !self.writes_zeros.load(Ordering::Relaxed) {
             match self.zero_by_kernel(offset, length) {
                 Err(err) if refuses_zeroing(&err) => {
                     tracing::debug!(disk = %self.path.display(), %err, "zeros are written");
-                    self.zeroing = Zeroing::ByWriting;
+                    self.writes_zeros.store(true, Ordering::Relaxed);
                 }
                 outcome => return outcome,
             }
@@ -276,20 +283,20 @@ impl Target for Device {
         self.block
     }
 
-    fn write_at(&mut self, offset: Bytes, data: &[u8]) -> io::Result<()> {
+    fn write_at(&self, offset: Bytes, data: &[u8]) -> io::Result<()> {
         if self.takes(data) {
             return self.file.write_all_at(data, offset.0);
         }
-        let mut at = offset.0;
-        for piece in data.chunks(BOUNCE) {
-            self.bounce[..piece.len()].copy_from_slice(piece);
-            self.file.write_all_at(&self.bounce[..piece.len()], at)?;
-            at += piece.len() as u64;
-        }
-        Ok(())
+        self.bounced(|bounce| {
+            for (piece, at) in data.chunks(BOUNCE).zip((offset.0..).step_by(BOUNCE)) {
+                bounce[..piece.len()].copy_from_slice(piece);
+                self.file.write_all_at(&bounce[..piece.len()], at)?;
+            }
+            Ok(())
+        })
     }
 
-    fn zero_at(&mut self, offset: Bytes, length: Bytes) -> io::Result<()> {
+    fn zero_at(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
         let mut at = offset.0;
         let end = offset.0 + length.0;
         while at < end {
@@ -300,20 +307,20 @@ impl Target for Device {
         Ok(())
     }
 
-    fn read_at(&mut self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
         if self.takes(into) {
             return self.file.read_exact_at(into, offset.0);
         }
-        let mut at = offset.0;
-        for piece in into.chunks_mut(BOUNCE) {
-            self.file.read_exact_at(&mut self.bounce[..piece.len()], at)?;
-            piece.copy_from_slice(&self.bounce[..piece.len()]);
-            at += piece.len() as u64;
-        }
-        Ok(())
+        self.bounced(|bounce| {
+            for (piece, at) in into.chunks_mut(BOUNCE).zip((offset.0..).step_by(BOUNCE)) {
+                self.file.read_exact_at(&mut bounce[..piece.len()], at)?;
+                piece.copy_from_slice(&bounce[..piece.len()]);
+            }
+            Ok(())
+        })
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.file.sync_all()?;
         match self.kind {
             Kind::Block => sys::blk::flush_buffers(&self.file),

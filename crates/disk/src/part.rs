@@ -15,7 +15,7 @@ const CHUNK: u64 = 64 << 10;
 /// A part of a disk that can be read and not written.
 #[derive(Debug)]
 pub struct Part<'t, T: Target> {
-    target: &'t mut T,
+    target: &'t T,
     range: Range<u64>,
     at: u64,
     /// The chunk read last, and where on the disk it starts.
@@ -25,7 +25,7 @@ pub struct Part<'t, T: Target> {
 
 impl<'t, T: Target> Part<'t, T> {
     /// `length` bytes of `target` from `start`, or what there is of them.
-    pub fn new(target: &'t mut T, start: Bytes, length: Bytes) -> Self {
+    pub fn new(target: &'t T, start: Bytes, length: Bytes) -> Self {
         let size = target.size().0;
         let range = start.0.min(size)..start.0.saturating_add(length.0).min(size);
         Self { target, range, at: 0, chunk: Buffer::zeroed(0), chunk_at: None }
@@ -93,11 +93,11 @@ mod tests {
     fn a_part_reads_like_a_file() {
         let block = 512.try_into().expect("a block size");
         let mut disk = FakeDisk::filled(0, Bytes(256 << 10), block);
-        for (at, byte) in (0_u32..).zip(&mut disk.bytes) {
+        for (at, byte) in (0_u32..).zip(disk.bytes_mut()) {
             *byte = at.to_le_bytes()[0] ^ at.to_le_bytes()[2];
         }
-        let expected = disk.bytes[1000..150_000].to_vec();
-        let mut part = Part::new(&mut disk, Bytes(1000), Bytes(149_000));
+        let expected = disk.bytes()[1000..150_000].to_vec();
+        let mut part = Part::new(&disk, Bytes(1000), Bytes(149_000));
         let mut all = Vec::new();
         part.read_to_end(&mut all).expect("read");
         assert_eq!(all, expected);
@@ -112,9 +112,9 @@ mod tests {
     #[test]
     fn a_part_beyond_the_disk_is_empty() {
         let block = 512.try_into().expect("a block size");
-        let mut disk = FakeDisk::filled(1, Bytes(1024), block);
+        let disk = FakeDisk::filled(1, Bytes(1024), block);
         let mut all = Vec::new();
-        Part::new(&mut disk, Bytes(4096), Bytes(u64::MAX)).read_to_end(&mut all).expect("read");
+        Part::new(&disk, Bytes(4096), Bytes(u64::MAX)).read_to_end(&mut all).expect("read");
         assert!(all.is_empty());
     }
 }

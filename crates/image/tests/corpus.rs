@@ -68,7 +68,7 @@ fn outcome(case: &Case, block: u32, pipe: bool) -> Result<FakeDisk, String> {
         Ok(_) => Ok(disk),
         Err(err) => {
             // An untouched disk is as dirty as before; a touched one does not boot.
-            let head = &disk.bytes[..1 << 20];
+            let head = &disk.bytes()[..1 << 20];
             assert!(head.iter().all(|&b| b == 0xaa) || head.iter().all(|&b| b == 0), "{}: {err}", case.name);
             let source = std::error::Error::source(&err).map(ToString::to_string).unwrap_or_default();
             Err(format!("{err}: {source}"))
@@ -87,7 +87,7 @@ fn disagreement(case: &Case, block: u32, pipe: bool) -> Option<String> {
         (Err(_), "limit") => raw_size.is_some_and(|size| size > LARGEST),
         (Ok(disk), "accept" | "limit") => raw_digest.as_ref().is_none_or(|expected| {
             let size = usize::try_from(raw_size.unwrap_or_default()).expect("in memory");
-            digest(&disk.bytes[..size]) == *expected
+            digest(&disk.bytes()[..size]) == *expected
         }),
         _ => false,
     };

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use disk::{FakeDisk, Target, gpt};
+use disk::{FakeDisk, gpt};
 use image::{Declared, MemorySource, Options, Progress, Source, Stage, WriteError, install};
 use model::{Algorithm, BlockSize, Bytes, Digest, Hasher};
 
@@ -52,7 +52,8 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn is_unbootable(disk: &FakeDisk) -> bool {
-    let (head, tail) = (&disk.bytes[..MIB], &disk.bytes[disk.bytes.len() - MIB..]);
+    let bytes = disk.bytes();
+    let (head, tail) = (&bytes[..MIB], &bytes[bytes.len() - MIB..]);
     head.iter().chain(tail).all(|&byte| byte == 0)
 }
 
@@ -67,11 +68,13 @@ fn every_length_and_compression_arrives_on_a_dirty_disk() {
                 let mut disk = dirty(8 * MIB, size);
                 let report = install(MemorySource::new(image.clone()), &mut disk, options(&image), |_| {})
                     .unwrap_or_else(|err| panic!("{length} {name} {size}: {err:?}"));
-                assert!(disk.bytes[..length] == raw[..], "{length} {name} {size}");
+                assert!(disk.bytes()[..length] == raw[..], "{length} {name} {size}");
                 let padded = length.next_multiple_of(size as usize);
-                assert!(disk.bytes[length..padded].iter().all(|&byte| byte == 0), "{length} {name} {size}");
-                let beyond = padded.max(MIB)..disk.bytes.len() - MIB;
-                assert!(disk.bytes.get(beyond).is_none_or(|beyond| beyond.iter().all(|&byte| byte == 0xaa)));
+                assert!(disk.bytes()[length..padded].iter().all(|&byte| byte == 0), "{length} {name} {size}");
+                let beyond = padded.max(MIB)..7 * MIB;
+                assert!(
+                    disk.bytes().get(beyond).is_none_or(|beyond| beyond.iter().all(|&byte| byte == 0xaa))
+                );
                 assert_eq!(
                     (report.image_size, report.read),
                     (Bytes(length as u64), Bytes(image.len() as u64))
@@ -115,7 +118,7 @@ fn an_image_larger_than_the_disk_is_refused_before_the_first_write() {
     let mut disk = dirty(8 * MIB, 512);
     let error = install(MemorySource::new(image.clone()), &mut disk, options(&image), |_| {});
     assert!(matches!(error, Err(WriteError::TooLarge { .. })), "{error:?}");
-    assert!(disk.bytes.iter().all(|&byte| byte == 0xaa), "untouched");
+    assert!(disk.bytes().iter().all(|&byte| byte == 0xaa), "untouched");
     let packed = zstd(&image);
     let error = install(MemorySource::new(packed.clone()), &mut disk, options(&packed), |_| {});
     assert!(matches!(error, Err(WriteError::TooLarge { .. })), "{error:?}");
@@ -222,55 +225,21 @@ fn what_is_declared_must_be_what_it_is() {
     let options = Options { declared, ..options(&image) };
     let error = install(MemorySource::new(image), &mut disk, options, |_| {}).expect_err("compressed");
     assert!(error.is_refusal(), "{error}");
-    assert!(disk.bytes.iter().all(|&byte| byte == 0xaa), "untouched");
-}
-
-/// A disk that once fails to say that its writes are on the medium.
-struct FailsOneSync {
-    disk: FakeDisk,
-    /// How many are good before that.
-    good: usize,
-    syncs: usize,
-}
-
-impl Target for FailsOneSync {
-    fn size(&self) -> Bytes {
-        self.disk.size()
-    }
-
-    fn block(&self) -> BlockSize {
-        self.disk.block()
-    }
-
-    fn write_at(&mut self, offset: Bytes, data: &[u8]) -> io::Result<()> {
-        self.disk.write_at(offset, data)
-    }
-
-    fn zero_at(&mut self, offset: Bytes, length: Bytes) -> io::Result<()> {
-        self.disk.zero_at(offset, length)
-    }
-
-    fn read_at(&mut self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
-        self.disk.read_at(offset, into)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.syncs += 1;
-        if self.syncs == self.good + 1 { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
-    }
+    assert!(disk.bytes().iter().all(|&byte| byte == 0xaa), "untouched");
 }
 
 #[test]
 fn a_disk_that_fails_at_any_sync_does_not_boot() {
     let image = content(8 * MIB);
     for good in 0.. {
-        let mut disk = FailsOneSync { disk: dirty(8 * MIB, 512), good, syncs: 0 };
+        let mut disk = dirty(8 * MIB, 512);
+        disk.failing_sync = Some(good);
         let outcome = install(MemorySource::new(image.clone()), &mut disk, options(&image), |_| {});
         if outcome.is_ok() {
-            assert!(good >= 6 && disk.syncs == good, "every sync failed once before");
+            assert!(good >= 6 && disk.syncs() == good, "every sync failed once before");
             return;
         }
-        assert!(is_unbootable(&disk.disk), "sync {good}: {outcome:?}");
+        assert!(is_unbootable(&disk), "sync {good}: {outcome:?}");
     }
 }
 
@@ -317,7 +286,7 @@ fn gpt_image(name: &str) -> Vec<u8> {
 /// What sgdisk says of a disk.
 fn sgdisk_finds_no_problems(disk: &FakeDisk) -> bool {
     let mut path = tempfile::NamedTempFile::new().expect("a file");
-    path.write_all(&disk.bytes).expect("written");
+    path.write_all(&disk.bytes()).expect("written");
     let sgdisk = std::process::Command::new("sgdisk").arg("-v").arg(path.path()).output().expect("sgdisk");
     String::from_utf8_lossy(&sgdisk.stdout).contains("No problems found")
 }
@@ -342,7 +311,7 @@ fn a_gpt_image_as_large_as_the_disk_stays_as_it_is() {
     let image = gpt_image("root");
     let mut disk = dirty(image.len(), 512);
     install(MemorySource::new(image.clone()), &mut disk, options(&image), |_| {}).expect("installed");
-    assert!(disk.bytes == image);
+    assert!(*disk.bytes() == image);
 }
 
 #[test]
@@ -368,8 +337,8 @@ fn a_config_drive_gets_a_partition_of_its_own_or_the_one_that_waits_for_it() {
         let partition = partitions.iter().find(|partition| partition.number == expected).expect("there");
         let start = usize::try_from(partition.start.0).expect("in memory");
         let end = start + usize::try_from(partition.length.0).expect("in memory");
-        assert!(disk.bytes[start..].starts_with(&iso()), "{name}");
-        assert!(disk.bytes[start + iso().len()..end].iter().all(|&byte| byte == 0), "{name}");
+        assert!(disk.bytes()[start..].starts_with(&iso()), "{name}");
+        assert!(disk.bytes()[start + iso().len()..end].iter().all(|&byte| byte == 0), "{name}");
     }
 }
 
@@ -395,5 +364,5 @@ fn an_mbr_image_gets_a_primary_partition_for_its_config_drive() {
     let with_drive = Options { config_drive: Some(iso()), ..options(&image) };
     let report = install(MemorySource::new(image), &mut disk, with_drive, |_| {}).expect("installed");
     assert_eq!(report.config_drive_partition, Some(1));
-    assert!(disk.bytes[36 * MIB..].starts_with(&iso()));
+    assert!(disk.bytes()[36 * MIB..].starts_with(&iso()));
 }

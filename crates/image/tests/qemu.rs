@@ -74,7 +74,7 @@ fn every_kind_of_qcow2_becomes_what_qemu_says_it_is() {
                 let options = Options { digests: vec![digest(&image)], ..Options::default() };
                 let report = install(source, &mut disk, options, |_| {});
                 assert!(report.is_ok(), "{kind:?} {length} {block:?} {pipe}: {report:?}");
-                assert!(disk.bytes[..length] == raw, "{kind:?} {length} {block:?} {pipe}");
+                assert!(disk.bytes()[..length] == raw, "{kind:?} {length} {block:?} {pipe}");
             }
         }
     }
@@ -130,7 +130,7 @@ fn what_is_not_in_the_file_is_refused_before_the_first_write() {
             let error = install(source, &mut disk, options, |_| {}).expect_err(what);
             let text = std::error::Error::source(&error).expect("a reason").to_string();
             assert!(error.is_refusal() && text.contains(what), "{text}");
-            assert!(disk.bytes.iter().all(|&byte| byte == 0xaa), "{what}: untouched");
+            assert!(disk.bytes().iter().all(|&byte| byte == 0xaa), "{what}: untouched");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Honest drives, broken drives and drives that lie.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, sync::Mutex};
 
 use disk::{FakeDisk, Target};
 use model::BlockSize;
@@ -39,16 +39,21 @@ struct FakeNvme {
     /// Nothing changes these bytes, whatever is said.
     keeps: Range<usize>,
     /// Where we wrote.
-    written: Vec<Range<usize>>,
+    written: Mutex<Vec<Range<usize>>>,
 }
 
 impl FakeNvme {
     /// Change the medium, but for what it keeps.
-    fn change<T>(&mut self, change: impl FnOnce(&mut FakeDisk) -> T) -> T {
-        let kept = self.disk.bytes[self.keeps.clone()].to_vec();
-        let outcome = change(&mut self.disk);
-        self.disk.bytes[self.keeps.clone()].copy_from_slice(&kept);
+    fn change<T>(&self, change: impl FnOnce(&FakeDisk) -> T) -> T {
+        let kept = self.disk.bytes()[self.keeps.clone()].to_vec();
+        let outcome = change(&self.disk);
+        self.disk.write_at(Bytes(self.keeps.start as u64), &kept).expect("whole blocks");
         outcome
+    }
+
+    fn fill(&self, byte: u8) {
+        let size = usize::try_from(self.disk.size().0).expect("fits");
+        self.change(|disk| disk.write_at(Bytes(0), &vec![byte; size])).expect("written");
     }
 }
 
@@ -59,44 +64,42 @@ impl Target for FakeNvme {
     fn block(&self) -> BlockSize {
         self.disk.block()
     }
-    fn write_at(&mut self, offset: Bytes, data: &[u8]) -> io::Result<()> {
+    fn write_at(&self, offset: Bytes, data: &[u8]) -> io::Result<()> {
         let start = usize::try_from(offset.0).expect("fits");
-        self.written.push(start..start + data.len());
+        self.written.lock().expect("no panic").push(start..start + data.len());
         self.change(|disk| disk.write_at(offset, data))
     }
-    fn zero_at(&mut self, offset: Bytes, length: Bytes) -> io::Result<()> {
+    fn zero_at(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
         self.change(|disk| disk.zero_at(offset, length))
     }
-    fn read_at(&mut self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
         let range = offset.0..offset.0 + into.len() as u64;
         match self.unreadable {
             Some(at) if range.contains(&at) => Err(io::Error::from_raw_os_error(5 /* EIO */)),
             Some(_) | None => self.disk.read_at(offset, into),
         }
     }
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.disk.sync()
     }
 }
 
 impl Drive for FakeNvme {
     fn nvme_format(&mut self, erase: SecureErase) -> Result<(), FormatError> {
-        let end = self.disk.bytes.len();
+        let end = self.disk.bytes().len();
         match (self.firmware, erase) {
             (Firmware::Fails, _) => {
                 return Err(FormatError::Failed(sys::nvme::AdminError::Status(0x4002)));
             }
             (Firmware::Lies, _) | (Firmware::LiesAboutKeys, SecureErase::Cryptographic) => {}
-            (Firmware::Lazy, _) => self.disk.bytes[..end - MIB_LENGTH].fill(0),
-            (Firmware::Honest | Firmware::LiesAboutKeys, SecureErase::UserData) => {
-                self.change(|disk| disk.bytes.fill(0xff));
-            }
+            (Firmware::Lazy, _) => self.disk.bytes_mut()[..end - MIB_LENGTH].fill(0),
+            (Firmware::Honest | Firmware::LiesAboutKeys, SecureErase::UserData) => self.fill(0xff),
             (Firmware::Cunning, _) => {
-                for range in std::mem::take(&mut self.written) {
-                    self.disk.bytes[range].fill(0);
+                for range in std::mem::take(self.written.get_mut().expect("no panic")) {
+                    self.disk.bytes_mut()[range].fill(0);
                 }
             }
-            (Firmware::Honest, SecureErase::Cryptographic) => Seed(99).draw().fill(&mut self.disk.bytes),
+            (Firmware::Honest, SecureErase::Cryptographic) => Seed(99).draw().fill(self.disk.bytes_mut()),
         }
         Ok(())
     }
@@ -108,12 +111,12 @@ impl Drive for FakeNvme {
 /// A tenant's disk of `size` bytes: no two sectors alike.
 fn used(size: u64) -> FakeDisk {
     let mut disk = FakeDisk::filled(0, Bytes(size), 512.try_into().expect("512 is a block size"));
-    Seed(7).draw().fill(&mut disk.bytes);
+    Seed(7).draw().fill(disk.bytes_mut());
     disk
 }
 
 fn nvme(firmware: Firmware) -> FakeNvme {
-    FakeNvme { disk: used(64 * MIB), firmware, unreadable: None, keeps: 0..0, written: Vec::new() }
+    FakeNvme { disk: used(64 * MIB), firmware, unreadable: None, keeps: 0..0, written: Mutex::default() }
 }
 
 fn run_with(
@@ -157,7 +160,7 @@ fn told(error: &EraseError) -> String {
 fn every_byte_is_zero_and_a_sample_proves_it() {
     let mut disk = used(64 * MIB + 512);
     let erased = run(&mut disk, Abilities::default(), Policy::FULL).expect("healthy");
-    assert!(disk.bytes.iter().all(|&byte| byte == 0));
+    assert!(disk.bytes().iter().all(|&byte| byte == 0));
     assert_eq!(
         (erased.method, erased.proof.kind, erased.proof.blocks),
         (Method::ZeroOut, ProofKind::Sample, 5002)
@@ -170,7 +173,7 @@ fn every_byte_can_be_read_back_and_random_passes_end_in_zeros() {
     let mut disk = used(9 * MIB);
     let policy = Policy { verify: Verify::Full, passes: 3, ..Policy::FULL };
     let erased = run(&mut disk, Abilities::default(), policy).expect("healthy");
-    assert!(disk.bytes.iter().all(|&byte| byte == 0));
+    assert!(disk.bytes().iter().all(|&byte| byte == 0));
     assert_eq!((erased.method, erased.proof.kind), (Method::Overwrite, ProofKind::Full));
     assert_eq!(erased.proof.bytes, Bytes(9 * MIB));
 }
@@ -180,7 +183,7 @@ fn disks_of_every_size_are_proven_to_the_last_block() {
     for blocks in [1, 7, 8, 9, 63, 64 * 8, 64 * 8 + 1, 2048, 2049] {
         let mut disk = used(blocks * 512);
         let erased = run(&mut disk, Abilities::default(), Policy::FULL).expect("healthy");
-        assert!(disk.bytes.iter().all(|&byte| byte == 0), "{blocks} blocks");
+        assert!(disk.bytes().iter().all(|&byte| byte == 0), "{blocks} blocks");
         assert_eq!(erased.proof.bytes, Bytes(blocks * 512));
     }
 }
@@ -195,22 +198,22 @@ fn a_block_size_above_4096_is_kept() {
     let mut conditions = Conditions { seed: Seed(1), clock: &mut String::new, progress: &mut |_| () };
     let erased = execute(plan, &mut disk, &mut conditions).expect("healthy");
     assert_eq!(erased.proof.kind, ProofKind::Sample);
-    assert!(disk.bytes.iter().all(|&byte| byte == 0));
+    assert!(disk.bytes().iter().all(|&byte| byte == 0));
 }
 
 #[test]
 fn metadata_is_gone_and_the_rest_is_not_touched() {
     let mut disk = used(64 * MIB);
-    let before = disk.bytes.clone();
+    let before = disk.bytes().clone();
     let partitions = vec![MIB..30 * MIB, 30 * MIB..63 * MIB];
     let erased = run_with(&mut disk, Abilities::default(), Policy::METADATA, partitions).expect("healthy");
     assert_eq!((erased.method.level().0, erased.proof.kind), (Level::None, ProofKind::Full));
     let at = |mib: usize| mib * MIB_LENGTH;
     for zone in [0..at(8), at(29)..at(31), at(56)..at(64)] {
-        assert!(disk.bytes[zone].iter().all(|&byte| byte == 0));
+        assert!(disk.bytes()[zone].iter().all(|&byte| byte == 0));
     }
     for kept in [at(8)..at(29), at(31)..at(56)] {
-        assert!(disk.bytes[kept.clone()] == before[kept], "user data outside the zones changed");
+        assert!(disk.bytes()[kept.clone()] == before[kept], "user data outside the zones changed");
     }
 }
 
@@ -221,7 +224,7 @@ fn an_honest_drive_erases_itself_and_its_ends_are_zero() {
         let erased = run(&mut drive, format(cryptographic), Policy::FULL).expect("honest");
         assert_eq!(erased.method, Method::NvmeFormat(method));
         assert!(erased.proof.remembered > 200);
-        let (start, end) = (&drive.disk.bytes[..8 << 20], &drive.disk.bytes[56 << 20..]);
+        let (start, end) = (&drive.disk.bytes()[..8 << 20], &drive.disk.bytes()[56 << 20..]);
         assert!(start.iter().chain(end).all(|&byte| byte == 0));
     }
 }
@@ -324,7 +327,7 @@ fn a_plan_is_for_the_disk_it_was_made_for() {
     let mut conditions = Conditions { seed: Seed(1), clock: &mut String::new, progress: &mut |_| () };
     let error = execute(plan, &mut other, &mut conditions).expect_err("another");
     assert!(matches!(error, EraseError::AnotherDisk { .. }));
-    assert!(other.bytes == used(MIB).bytes, "nothing was written");
+    assert!(*other.bytes() == *used(MIB).bytes(), "nothing was written");
 }
 
 #[test]
