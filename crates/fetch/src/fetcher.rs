@@ -14,10 +14,7 @@ use bytes::Bytes;
 use reqwest::{Client, Response, StatusCode, header};
 use tokio::time::{sleep, timeout};
 
-use crate::{
-    http::{Command, Request},
-    ranges::ContentRange,
-};
+use crate::{http::Command, ranges::ContentRange, request::Request};
 
 /// The longest pause between two tries.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);

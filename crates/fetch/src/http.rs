@@ -6,15 +6,15 @@ use std::{
     path::PathBuf,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
-    time::Duration,
 };
 
 use futures_util::FutureExt as _;
 use image::{ReadAt, Source};
-use model::{Bytes, Secret};
+use model::Bytes;
 use reqwest::{Client, redirect};
 
 use crate::fetcher::{self, Fetcher, Opened};
+use crate::request::Request;
 use crate::trust::Trust;
 
 /// Pieces between the network and the decoder. The network brings some 16 KiB
@@ -22,49 +22,6 @@ use crate::trust::Trust;
 const IN_FLIGHT: usize = 16;
 /// The most redirects followed.
 const REDIRECTS: usize = 5;
-
-/// What to fetch, and how patiently.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Equal mirrors of one image; at least one.
-    pub urls: Vec<String>,
-    /// Whose certificates are believed.
-    pub trust: Trust,
-    /// The whole value of an `Authorization` header.
-    pub authorization: Option<Secret>,
-    /// Proxy for `http` and for `https` URLs.
-    pub proxies: (Option<String>, Option<String>),
-    /// How patiently.
-    pub pace: Pace,
-}
-
-/// Limits of every wait.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// For a connection, TLS included.
-    pub connect: Duration,
-    /// For the head of an answer, and between two pieces of its body.
-    pub stall: Duration,
-    /// Failures in a row without a byte of progress.
-    pub retries: u32,
-    /// Before the first retry; doubles up to ten seconds.
-    pub delay: Duration,
-}
-
-impl Default for Pace {
-    /// Ironic's: 60 seconds, nine retries; with a shorter first delay.
-    fn default() -> Self {
-        let minute = Duration::from_secs(60);
-        Self { connect: minute, stall: minute, retries: 9, delay: Duration::from_millis(500) }
-    }
-}
-
-impl Request {
-    /// `urls` with nothing special.
-    pub fn new(urls: Vec<String>, trust: Trust) -> Self {
-        Self { urls, trust, authorization: None, proxies: (None, None), pace: Pace::default() }
-    }
-}
 
 /// Why an image cannot be fetched.
 #[derive(Debug, thiserror::Error)]

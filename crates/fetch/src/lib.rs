@@ -4,8 +4,10 @@
 mod fetcher;
 mod http;
 mod ranges;
+mod request;
 mod trust;
 
 pub use fetcher::{FetchError, without_secrets};
-pub use http::{HttpSource, OpenImageError, Pace, Request};
+pub use http::{HttpSource, OpenImageError};
+pub use request::{Floor, Identity, Pace, Request};
 pub use trust::{CA_BUNDLE, Trust};

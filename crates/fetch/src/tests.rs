@@ -4,7 +4,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use std::time::Duration;
+
+use model::Secret;
+
 use super::*;
+use crate::request::Pace;
 
 /// What one connection to the server does, in order.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +88,7 @@ fn request(urls: &[&str]) -> Request {
         stall: Duration::from_secs(5),
         retries: 3,
         delay: Duration::from_millis(1),
+        ..Pace::default()
     };
     // Nobody's certificates are needed for plain HTTP.
     let trust = Trust::Bundle("/nonexistent".into());
