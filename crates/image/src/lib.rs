@@ -14,6 +14,7 @@ mod decompress;
 mod extent;
 mod format;
 mod install;
+pub mod manifest;
 mod readback;
 mod report;
 mod source;
