@@ -39,7 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hardware-fixtures", &[]),
     ("lab", &["model", "wire", "evidence"]),
     ("bad-server", &[]),
-    ("bench", &["model"]),
+    ("bench", &["model", "disk"]),
     ("fuzz", &["model", "disk", "image", "fetch"]),
     ("tests", &["model", "wire", "evidence", "lab"]),
 ];
