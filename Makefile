@@ -12,12 +12,12 @@ CA_BUNDLE := etc/ssl/certs/ca-certificates.crt
 CA_FILE   := $(addprefix --file $(CA_BUNDLE)=,$(wildcard /$(CA_BUNDLE)))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps binaries dist images demo test check unit boot deny clean
+.PHONY: help deps binaries dist images demo test check unit boot deny bench-image clean
 
 help: ## print this list
 	@echo "Billet turns bare metal into running machines, and back."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: dist images ## the whole story on two virtual servers: boot, inspect, deploy, run, reclaim, erase
 	$(RELEASE)/billet-lab demo --billetd dist/billetd --agent dist/billet-agent --ramdisk dist/ramdisk-vm \
@@ -54,6 +54,11 @@ deny: $(DENY) ## licences, banned and duplicate crates, advisories where they ca
 
 target/tools/bin/cargo-deny:
 	$(CARGO) install --locked --target-dir target/tools/build --root target/tools cargo-deny@$(DENY_VERSION)
+
+bench-image: binaries ## our write of an image against everybody's, as root (BENCH="--quick", "--commit", "--formats raw.zst")
+	@scripts/install-deps.sh bench
+	$(CARGO) build --locked --release -p bench
+	$(RELEASE)/billet-bench image $(BENCH)
 
 deps: ## install the Debian packages that are missing
 	@scripts/install-deps.sh
