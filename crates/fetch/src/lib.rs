@@ -1,6 +1,7 @@
 //! Where images come from: HTTP(S) with mirrors, retries and resumption, as an
 //! [`image::Source`].
 
+pub mod checksum;
 mod fetcher;
 mod http;
 mod ranges;
