@@ -23,7 +23,7 @@ mod tap;
 mod writer;
 
 pub use commit::{CommitError, Verified};
-pub use decode::{DecodeError, Qcow2Error};
+pub use decode::{DecodeError, Flaw};
 pub use format::{Compression, Declared, Format, FormatError, ParseFormatError};
 pub use install::{Options, install};
 pub use report::{Progress, Report, Stage};

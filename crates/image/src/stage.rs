@@ -127,7 +127,7 @@ impl WriteError {
             | WriteError::Scattered { .. }
             | WriteError::Gap => true,
             WriteError::Image(err) => match err {
-                DecodeError::Format(_) | DecodeError::Compressed { .. } | DecodeError::Qcow2(_) => true,
+                DecodeError::Format(_) | DecodeError::Compressed { .. } | DecodeError::Flawed { .. } => true,
                 DecodeError::Tables(_) | DecodeError::Source | DecodeError::Stopped => false,
             },
             WriteError::Commit(err) => err.is_refusal(),

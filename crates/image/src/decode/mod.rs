@@ -1,14 +1,21 @@
 //! From the content of an image to extents of the disk.
 
+mod claims;
+mod flaw;
+mod forward;
+mod map;
+mod pieces;
 mod qcow2;
 mod raw;
+mod unpack;
+mod window;
 
 use std::{io, sync::mpsc::SyncSender};
 
 use model::Bytes;
 
-pub(crate) use qcow2::Map;
-pub use qcow2::Qcow2Error;
+pub use flaw::Flaw;
+use map::{Map, Open};
 
 use crate::{
     Compression, Declared, Format, FormatError, Source, decompress::Content, extent::Extent, format,
@@ -50,9 +57,14 @@ pub enum DecodeError {
         #[source]
         err: io::Error,
     },
-    /// It is a qcow2 file that cannot be trusted or understood.
-    #[error(transparent)]
-    Qcow2(#[from] Qcow2Error),
+    /// It is a file with tables that cannot be trusted or understood.
+    #[error("the {format} image {flaw}")]
+    Flawed {
+        /// What the file is.
+        format: Format,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
     /// Reading it out of order failed.
     #[error("cannot read the image's tables")]
     Tables(#[source] io::Error),
@@ -80,7 +92,7 @@ impl Known {
 }
 
 /// Look at `source` out of order, where it allows that: what it is, and the
-/// tables of a qcow2.
+/// tables of a format that has some.
 pub(crate) fn survey(source: &mut impl Source, declared: Declared) -> Result<Known, DecodeError> {
     let length = source.length();
     let mut known = Known { declared, length, map: None, size: None };
@@ -96,14 +108,23 @@ pub(crate) fn survey(source: &mut impl Source, declared: Declared) -> Result<Kno
     if compression != Compression::None {
         return Ok(known);
     }
-    match format::format(&start, declared, compression)? {
-        Format::Raw => known.size = Some(length),
-        Format::Qcow2 => {
-            known.map = Map::survey(random, length)?;
+    let format = format::format(&start, declared, compression)?;
+    match tables_of(format) {
+        None => known.size = Some(length),
+        Some(open) => {
+            known.map = Map::survey(format, open, random, length)?;
             known.size = known.map.as_ref().map(Map::size);
         }
     }
     Ok(known)
+}
+
+/// How the tables of `format` are read; `None` when it has none.
+fn tables_of(format: Format) -> Option<Open> {
+    match format {
+        Format::Raw => None,
+        Format::Qcow2 => Some(qcow2::open),
+    }
 }
 
 /// Tell what `stream` is and send all it holds to the writer. Reads the stream
@@ -115,14 +136,18 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &SyncSender<Decoded>)
     let mut content = Reader { content, at: 0, compression };
     let format = format::format(content.peek()?, known.declared, compression)?;
     let length = if compression == Compression::None { known.length } else { None };
-    let begin = |size| Decoded::Begin { format, compression, size };
-    match format {
-        Format::Raw => {
-            send(to, begin(length))?;
-            raw::decode(&mut content, to)
-        }
-        Format::Qcow2 => qcow2::decode(&mut content, known.map, length, to, begin),
-    }
+    let Some(open) = tables_of(format) else {
+        send(to, Decoded::Begin { format, compression, size: length })?;
+        return raw::decode(&mut content, to);
+    };
+    let map = match known.map {
+        Some(map) => map,
+        None => Map::new(format, open, content.peek()?, length)?,
+    };
+    let size = map.size();
+    send(to, Decoded::Begin { format, compression, size: Some(size) })?;
+    forward::run(&mut content, map, to)?;
+    send(to, Decoded::End { size })
 }
 
 fn send(to: &SyncSender<Decoded>, decoded: Decoded) -> Result<(), DecodeError> {

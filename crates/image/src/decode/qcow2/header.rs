@@ -2,7 +2,7 @@
 
 use model::Bytes;
 
-use super::Qcow2Error;
+use super::super::{flaw::Flaw, unpack::Packing};
 
 /// QEMU's own limit for an L1 table.
 const MOST_L1: u64 = 32 << 20;
@@ -19,15 +19,6 @@ const DATA_FILE: u64 = 1 << 2;
 const COMPRESSION: u64 = 1 << 3;
 const EXTENDED_L2: u64 = 1 << 4;
 const KNOWN: u64 = DIRTY | CORRUPT | DATA_FILE | COMPRESSION | EXTENDED_L2;
-
-/// How clusters are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Packing {
-    /// Raw deflate.
-    Deflate,
-    /// Zstandard.
-    Zstd,
-}
 
 /// What a reader needs of a header.
 #[derive(Clone, Debug)]
@@ -49,30 +40,30 @@ pub(crate) struct Header {
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
-    fn word(&self, at: usize) -> Result<u32, Qcow2Error> {
+    fn word(&self, at: usize) -> Result<u32, Flaw> {
         let bytes = self.0.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(u32::from_be_bytes).ok_or(Qcow2Error::Truncated { what: "the header", at: at as u64 })
+        bytes.map(u32::from_be_bytes).ok_or(Flaw::Truncated { what: "the header", at: at as u64 })
     }
 
-    fn long(&self, at: usize) -> Result<u64, Qcow2Error> {
+    fn long(&self, at: usize) -> Result<u64, Flaw> {
         Ok(u64::from(self.word(at)?) << 32 | u64::from(self.word(at + 4)?))
     }
 }
 
-fn lie<T>(what: &'static str, at: u64) -> Result<T, Qcow2Error> {
-    Err(Qcow2Error::Lie { what, at })
+fn lie<T>(what: &'static str, at: u64) -> Result<T, Flaw> {
+    Err(Flaw::Lie { what, at })
 }
 
 impl Header {
     /// The header at the start of a file that is `length` long, if known.
-    pub(crate) fn parse(start: &[u8], length: Option<Bytes>) -> Result<Self, Qcow2Error> {
+    pub(crate) fn parse(start: &[u8], length: Option<Bytes>) -> Result<Self, Flaw> {
         let fields = Fields(start);
         if fields.word(0)? != u32::from_be_bytes(*b"QFI\xfb") {
             return lie("no magic number", 0);
         }
         let version = fields.word(4)?;
         if !(2..=3).contains(&version) {
-            return Err(Qcow2Error::Unknown { what: format!("version {version}") });
+            return Err(Flaw::Unknown { what: format!("version {version}") });
         }
         let cluster_bits = fields.word(20)?;
         if !(9..=21).contains(&cluster_bits) {
@@ -120,7 +111,7 @@ impl Header {
         self.size.0.div_ceil(self.l2_reach())
     }
 
-    fn check_tables(&self, length: Option<Bytes>) -> Result<(), Qcow2Error> {
+    fn check_tables(&self, length: Option<Bytes>) -> Result<(), Flaw> {
         if self.size.0 > i64::MAX as u64 - (1 << 21) {
             return lie("the size of the disk is absurd", 24);
         }
@@ -146,19 +137,19 @@ impl Header {
         field: u64,
         what: &'static str,
         length: Option<Bytes>,
-    ) -> Result<(), Qcow2Error> {
+    ) -> Result<(), Flaw> {
         if at == 0 || !at.is_multiple_of(self.cluster()) {
             return lie("a table does not start at a cluster", field);
         }
         let Some(end) = at.checked_add(size) else { return lie("a table starts beyond any file", field) };
         if length.is_some_and(|length| end > length.0) {
-            return Err(Qcow2Error::Truncated { what, at });
+            return Err(Flaw::Truncated { what, at });
         }
         Ok(())
     }
 
     /// Extensions are known by kind and length; only their lengths matter here.
-    fn check_extensions(&self, fields: &Fields<'_>) -> Result<(), Qcow2Error> {
+    fn check_extensions(&self, fields: &Fields<'_>) -> Result<(), Flaw> {
         const DATA_FILE_NAME: u32 = 0x4441_5441;
         const BACKING_FORMAT: u32 = 0xe279_2aca;
         let end = self.cluster().min(fields.0.len() as u64);
@@ -168,7 +159,7 @@ impl Header {
             let (kind, size) = (fields.word(place)?, u64::from(fields.word(place + 4)?));
             match kind {
                 0 => break,
-                DATA_FILE_NAME => return Err(Qcow2Error::NotAlone { what: "an external data file" }),
+                DATA_FILE_NAME => return Err(Flaw::NotAlone { what: "an external data file" }),
                 // Harmless without a backing file, which is refused already.
                 BACKING_FORMAT => {}
                 _ => {}
@@ -181,7 +172,7 @@ impl Header {
         Ok(())
     }
 
-    fn check_snapshots(&self, fields: &Fields<'_>, length: Option<Bytes>) -> Result<(), Qcow2Error> {
+    fn check_snapshots(&self, fields: &Fields<'_>, length: Option<Bytes>) -> Result<(), Flaw> {
         let count = u64::from(fields.word(60)?);
         if count == 0 {
             return Ok(());
@@ -195,18 +186,18 @@ impl Header {
 }
 
 /// Refuse what has its content elsewhere, or hides it.
-fn refuse_elsewhere(fields: &Fields<'_>) -> Result<(), Qcow2Error> {
+fn refuse_elsewhere(fields: &Fields<'_>) -> Result<(), Flaw> {
     if fields.long(8)? != 0 {
-        return Err(Qcow2Error::NotAlone { what: "a backing file" });
+        return Err(Flaw::NotAlone { what: "a backing file" });
     }
     if fields.word(32)? != 0 {
-        return Err(Qcow2Error::Encrypted);
+        return Err(Flaw::Encrypted);
     }
     Ok(())
 }
 
 /// The features of a version 3 header, which version 2 has none of.
-fn features(fields: &Fields<'_>, version: u32, cluster_bits: u32) -> Result<(Packing, bool), Qcow2Error> {
+fn features(fields: &Fields<'_>, version: u32, cluster_bits: u32) -> Result<(Packing, bool), Flaw> {
     if version == 2 {
         return Ok((Packing::Deflate, false));
     }
@@ -219,21 +210,21 @@ fn features(fields: &Fields<'_>, version: u32, cluster_bits: u32) -> Result<(Pac
     }
     let incompatible = fields.long(72)?;
     if incompatible & CORRUPT != 0 {
-        return Err(Qcow2Error::Corrupt);
+        return Err(Flaw::Corrupt);
     }
     if incompatible & DATA_FILE != 0 {
-        return Err(Qcow2Error::NotAlone { what: "an external data file" });
+        return Err(Flaw::NotAlone { what: "an external data file" });
     }
     if incompatible & !KNOWN != 0 {
         let bit = (incompatible & !KNOWN).trailing_zeros();
-        return Err(Qcow2Error::Unknown { what: format!("incompatible feature {bit}") });
+        return Err(Flaw::Unknown { what: format!("incompatible feature {bit}") });
     }
     // A dirty image has stale refcounts, which a reader does not need.
     let kind = if header_length >= 112 { fields.0.get(104).copied().unwrap_or_default() } else { 0 };
     let packing = match (incompatible & COMPRESSION != 0, kind) {
         (false, 0) => Packing::Deflate,
         (true, 1) => Packing::Zstd,
-        (true, 2..) => return Err(Qcow2Error::Unknown { what: format!("compression type {kind}") }),
+        (true, 2..) => return Err(Flaw::Unknown { what: format!("compression type {kind}") }),
         (true, 0) | (false, 1..) => return lie("the compression type and its feature bit disagree", 104),
     };
     let extended = incompatible & EXTENDED_L2 != 0;

@@ -1,5 +1,10 @@
-//! The forward pass: pieces in the order of the file, each handled as it
-//! streams past.
+//! The forward pass: tables and pieces in the order of the file, each used as
+//! it streams past.
+//!
+//! Where the source can be read out of order the tables came first, so that an
+//! image that lies was refused before a byte was written; what streams past now
+//! must be the same tables. Where it cannot, tables are used as they pass and a
+//! bounded window reaches back for data that came before its table.
 
 use std::{
     borrow::Cow,
@@ -10,9 +15,11 @@ use disk::Buffer;
 use model::Bytes;
 
 use super::{
-    super::{DecodeError, Decoded, Reader, send},
-    Qcow2Error, cluster,
-    map::{Map, Piece, What},
+    DecodeError, Decoded, Reader,
+    flaw::Flaw,
+    map::{Check, Map, Todo},
+    pieces::{Next, Piece, Table, What},
+    send, unpack,
     window::{Found, Window},
 };
 use crate::extent::{CHUNK, Extent, Slice};
@@ -27,15 +34,18 @@ pub(super) fn run(content: &mut Reader, map: Map, to: &SyncSender<Decoded>) -> R
     let keep = if map.is_surveyed() { 0 } else { WINDOW };
     let mut pass = Pass { window: Window::new(content, keep), map, to, unpacked: None };
     pass.send_zeros()?;
-    while let Some(piece) = pass.map.pop() {
-        match piece.what {
-            What::L1 | What::Refcounts | What::L2 | What::Check(_) => pass.table(piece)?,
-            What::Data(length) => pass.data(piece, length)?,
-            What::Packed(length) => pass.packed(piece, length.into())?,
+    while let Some(todo) = pass.map.pop() {
+        match todo {
+            Todo::Check(check) => pass.check(check)?,
+            Todo::Next(Next::Table(table)) => pass.table(table)?,
+            Todo::Next(Next::Piece(piece)) => match piece.what {
+                What::Data(length) => pass.data(piece, length.into())?,
+                What::Packed(length) => pass.packed(piece, length.into())?,
+            },
         }
     }
     let length = pass.window.drain()?;
-    Ok(pass.map.check_end(length)?)
+    pass.map.pieces.check_end(length).map_err(|flaw| pass.map.flawed(flaw))
 }
 
 struct Pass<'a> {
@@ -48,10 +58,15 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn table(&mut self, piece: Piece) -> Result<(), DecodeError> {
-        let length = self.map.table_length(piece) as u64;
-        let slices = self.slices(piece.host, length, "a table")?;
-        self.map.take_table(piece, &joined(&slices))?;
+    fn check(&mut self, check: Check) -> Result<(), DecodeError> {
+        let slices = self.slices(check.host, check.length, "a table")?;
+        check.compare(&joined(&slices)).map_err(|flaw| self.map.flawed(flaw))
+    }
+
+    fn table(&mut self, table: Table) -> Result<(), DecodeError> {
+        let slices = self.slices(table.host, table.length.into(), "a table")?;
+        let taken = self.map.layout.take(table, &joined(&slices), &mut self.map.pieces);
+        taken.map_err(|flaw| self.map.flawed(flaw))?;
         self.send_zeros()
     }
 
@@ -78,9 +93,9 @@ impl Pass<'_> {
             Some((_, unpacked)) => unpacked,
             None => {
                 let packed = self.slices(piece.host, length, "a compressed cluster")?;
-                let mut unpacked = cluster::empty(self.map.header.cluster());
-                if !cluster::unpack(self.map.header.packing, &joined(&packed), &mut unpacked) {
-                    return Err(Qcow2Error::Cluster { at: piece.host }.into());
+                let mut unpacked = unpack::empty(self.map.layout.cluster());
+                if !unpack::unpack(self.map.layout.packing(), &joined(&packed), &mut unpacked) {
+                    return Err(self.map.flawed(Flaw::Cluster { at: piece.host }));
                 }
                 Arc::new(unpacked)
             }
@@ -94,13 +109,13 @@ impl Pass<'_> {
     fn slices(&mut self, at: u64, length: u64, what: &'static str) -> Result<Vec<Slice>, DecodeError> {
         match self.window.get(at..at + length)? {
             Found::Here(slices) => Ok(slices),
-            Found::Gone => Err(Qcow2Error::TooFarBack { at, window: Bytes(WINDOW as u64) }.into()),
-            Found::Missing => Err(Qcow2Error::Truncated { what, at }.into()),
+            Found::Gone => Err(self.map.flawed(Flaw::TooFarBack { at, window: Bytes(WINDOW as u64) })),
+            Found::Missing => Err(self.map.flawed(Flaw::Truncated { what, at })),
         }
     }
 
     fn send_zeros(&mut self) -> Result<(), DecodeError> {
-        self.map.take_zeros().try_for_each(|extent| send(self.to, Decoded::Extent(extent)))
+        self.map.pieces.take_zeros().try_for_each(|extent| send(self.to, Decoded::Extent(extent)))
     }
 
     fn send(&self, extent: Extent) -> Result<(), DecodeError> {

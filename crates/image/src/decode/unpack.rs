@@ -4,7 +4,14 @@ use disk::Buffer;
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-use super::header::Packing;
+/// How clusters are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// Raw deflate.
+    Deflate,
+    /// Zstandard.
+    Zstd,
+}
 
 /// The largest zstd window in a cluster: clusters are at most 2 MiB, and
 /// encoders that do not know the size declare up to four times as much.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use disk::Buffer;
 
-use super::super::{DecodeError, Reader};
+use super::{DecodeError, Reader};
 use crate::extent::{CHUNK, Slice};
 
 /// The last chunks of a stream, and how to get the next.

@@ -1,0 +1,155 @@
+//! The layout of a file that keeps its disk behind tables, for any such format.
+
+use std::collections::VecDeque;
+
+use model::Bytes;
+
+use super::{
+    DecodeError,
+    flaw::Flaw,
+    pieces::{Next, Pieces, Table},
+    unpack::Packing,
+};
+use crate::{Format, ReadAt, format};
+
+/// The most tables fetched out of order: each costs a round trip.
+const MOST_SURVEYED: usize = 4096;
+
+/// How one format is read. Its header is enough to make one, together with the
+/// first [`Pieces`].
+pub(super) trait Layout: Send {
+    /// Learn what `table`, whose content is `bytes`, says.
+    fn take(&mut self, table: Table, bytes: &[u8], pieces: &mut Pieces) -> Result<(), Flaw>;
+
+    /// How many bytes of the file's start the header is. They may not change
+    /// between survey and stream.
+    fn header(&self) -> usize;
+
+    /// How compressed pieces are compressed.
+    fn packing(&self) -> Packing;
+
+    /// Bytes of the disk in one compressed piece.
+    fn cluster(&self) -> u64;
+}
+
+/// Reads a header: the start of a file, at most [`format::SNIFFED`] long, and
+/// the length of all of it, if known.
+pub(super) type Open = fn(&[u8], Option<Bytes>) -> Result<(Box<dyn Layout>, Pieces), Flaw>;
+
+/// A layout and how much of it is known.
+pub(super) struct Map {
+    format: Format,
+    pub(super) layout: Box<dyn Layout>,
+    pub(super) pieces: Pieces,
+    /// What was read before and must stream past the same, by place.
+    checks: VecDeque<Check>,
+    surveyed: bool,
+}
+
+/// A part of the file that was read before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check {
+    pub(super) host: u64,
+    pub(super) length: u64,
+    digest: blake3::Hash,
+}
+
+impl Check {
+    /// The part at `host` is `bytes` now.
+    fn new(host: u64, bytes: &[u8]) -> Self {
+        Self { host, length: bytes.len() as u64, digest: blake3::hash(bytes) }
+    }
+
+    /// It must still be the same.
+    pub(super) fn compare(&self, bytes: &[u8]) -> Result<(), Flaw> {
+        let same = blake3::hash(bytes) == self.digest;
+        if same { Ok(()) } else { Err(Flaw::Changed { at: self.host }) }
+    }
+}
+
+/// What the stream must do next.
+pub(super) enum Todo {
+    /// Compare what was read before.
+    Check(Check),
+    /// Use what passes.
+    Next(Next),
+}
+
+impl Map {
+    /// What is known from the `start` of a file.
+    pub(super) fn new(
+        format: Format,
+        open: Open,
+        start: &[u8],
+        length: Option<Bytes>,
+    ) -> Result<Self, DecodeError> {
+        let (layout, pieces) = open(start, length).map_err(|flaw| DecodeError::Flawed { format, flaw })?;
+        Ok(Self { format, layout, pieces, checks: VecDeque::new(), surveyed: false })
+    }
+
+    /// The whole layout, read out of order. `None` when it has more tables or
+    /// pieces than are kept, or the source cannot be read out of order after
+    /// all: it is read as it streams then.
+    pub(super) fn survey(
+        format: Format,
+        open: Open,
+        source: &mut dyn ReadAt,
+        length: Bytes,
+    ) -> Result<Option<Self>, DecodeError> {
+        let first = usize::try_from(length.0).unwrap_or(usize::MAX).min(format::SNIFFED);
+        let Some(start) = read(source, 0, first)? else { return Ok(None) };
+        let mut map = Self::new(format, open, &start, Some(length))?;
+        let mut checks = vec![Check::new(0, &start[..map.layout.header().min(start.len())])];
+        while let Some(table) = map.pieces.pop_table() {
+            if checks.len() > MOST_SURVEYED {
+                return Ok(None);
+            }
+            let Some(bytes) = read(source, table.host, table.length as usize)? else { return Ok(None) };
+            match map.layout.take(table, &bytes, &mut map.pieces) {
+                Err(Flaw::TooFragmented { .. }) => return Ok(None),
+                taken => taken.map_err(|flaw| map.flawed(flaw))?,
+            }
+            checks.push(Check::new(table.host, &bytes));
+        }
+        checks.sort_unstable_by_key(|check| check.host);
+        map.checks = checks.into();
+        map.pieces.forget_claims();
+        map.surveyed = true;
+        Ok(Some(map))
+    }
+
+    /// Length of the disk.
+    pub(super) fn size(&self) -> Bytes {
+        self.pieces.size()
+    }
+
+    /// True when every piece was known before the stream began.
+    pub(super) fn is_surveyed(&self) -> bool {
+        self.surveyed
+    }
+
+    /// The part of the file that comes next.
+    pub(super) fn pop(&mut self) -> Option<Todo> {
+        let check = self.checks.front().map(|check| check.host);
+        if check.is_some_and(|check| self.pieces.next_at().is_none_or(|next| check <= next)) {
+            return self.checks.pop_front().map(Todo::Check);
+        }
+        self.pieces.pop().map(Todo::Next)
+    }
+
+    /// `flaw` is this file's.
+    pub(super) fn flawed(&self, flaw: Flaw) -> DecodeError {
+        DecodeError::Flawed { format: self.format, flaw }
+    }
+}
+
+/// `None` when the source cannot do that.
+fn read(source: &mut dyn ReadAt, at: u64, length: usize) -> Result<Option<Vec<u8>>, DecodeError> {
+    let mut bytes = vec![0; length];
+    match source.read_exact_at(Bytes(at), &mut bytes) {
+        Ok(()) => Ok(Some(bytes)),
+        // It said it could; as a stream it may still be fine.
+        Err(err) if err.kind() == std::io::ErrorKind::Unsupported => Ok(None),
+        Err(err) => Err(DecodeError::Tables(err)),
+    }
+}
