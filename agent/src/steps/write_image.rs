@@ -194,6 +194,7 @@ fn config_drive(info: &ImageInfo, params: &Params, machine: &Machine) -> Result<
 
 fn tell(report: &Reporter, image: &str, disk: &str, progress: Progress) {
     let message = match progress.stage {
+        Stage::Compare => format!("reading what {disk} holds"),
         Stage::Write => format!("writing {image} to {disk}"),
         Stage::Verify => format!("reading {disk} back"),
         Stage::Commit => format!("making {disk} bootable"),

@@ -162,6 +162,7 @@ impl<'t, T: Target> Verified<'t, T> {
             image_size: facts.size,
             written: writer.written,
             zeroed: writer.zeroed,
+            skipped: writer.skipped,
             verified: writer.records.proven,
             config_drive_partition,
             disk_id: mbr::is_present(&writer.head).then(|| mbr::disk_id(&writer.head)).flatten(),

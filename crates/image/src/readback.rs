@@ -44,6 +44,16 @@ impl Record {
         Self { at, length, content: Content::Zeros }
     }
 
+    /// How many bytes it is about.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What was there before, and is told by the whole BLAKE3 of it.
+    pub(crate) fn known(at: u64, length: u64, digest: &[u8; 32]) -> Self {
+        Self { at, length, content: Content::Data(std::array::from_fn(|byte| digest[byte])) }
+    }
+
     /// Read it back. False when the disk holds something else.
     fn holds(&self, target: &mut impl Target, buffer: &mut Buffer) -> Result<bool, PutError> {
         match self.content {

@@ -7,6 +7,8 @@ use crate::{Compression, Format};
 /// What a write is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Reading what the disk holds already.
+    Compare,
     /// Reading the source and writing the disk.
     Write,
     /// Reading the disk back.
@@ -16,10 +18,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// As in logs and progress reports: `write`, `verify`, `commit`.
+    /// As in logs and progress reports: `compare`, `write`, `verify`, `commit`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Stage::Compare => "compare",
             Stage::Write => "write",
             Stage::Verify => "verify",
             Stage::Commit => "commit",
@@ -61,6 +64,8 @@ pub struct Report {
     pub written: Bytes,
     /// Bytes made zero by the device or its driver.
     pub zeroed: Bytes,
+    /// Bytes of the image that the disk held already: neither fetched nor written.
+    pub skipped: Bytes,
     /// Bytes read back from the disk and found right.
     pub verified: Bytes,
     /// Number of the partition that holds the config drive.

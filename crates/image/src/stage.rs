@@ -355,7 +355,7 @@ impl<'t, T: Target> Staged<'t, T> {
         }
     }
 
-    fn check(&mut self, mut progress: impl FnMut(Progress)) -> Result<(), WriteError> {
+    pub(crate) fn check(&mut self, mut progress: impl FnMut(Progress)) -> Result<(), WriteError> {
         for (expected, actual) in self.options.digests.iter().zip(&self.facts.digests) {
             if expected != actual {
                 return Err(WriteError::WrongImage { expected: expected.clone(), actual: actual.clone() });

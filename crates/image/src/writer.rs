@@ -59,6 +59,8 @@ pub(crate) struct Writer<'t, T: Target> {
     /// Bytes written, and bytes zeroed.
     pub(crate) written: Bytes,
     pub(crate) zeroed: Bytes,
+    /// Bytes that were on the disk already.
+    pub(crate) skipped: Bytes,
 }
 
 /// Small writes that follow each other.
@@ -95,6 +97,7 @@ impl<'t, T: Target> Writer<'t, T> {
             placed: 0,
             written: Bytes(0),
             zeroed: Bytes(0),
+            skipped: Bytes(0),
             target,
         }
     }
@@ -171,6 +174,12 @@ impl<'t, T: Target> Writer<'t, T> {
             self.record(Record::zeros(middle.start, length.0))?;
         }
         self.put_partial(&back, &vec![0; index(back.end - back.start)])
+    }
+
+    /// What `record` tells is in its place already.
+    pub(crate) fn skip(&mut self, record: Record) -> Result<(), PutError> {
+        self.placed += record.length();
+        self.record(record)
     }
 
     /// Everything has been put: write what is still collected, and pad the

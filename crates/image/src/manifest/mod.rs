@@ -8,10 +8,15 @@
 //!
 //! `docs/manifest.md` has the document field by field.
 
+mod bring;
+mod compare;
 mod document;
 mod draft;
+mod install;
 mod source;
+mod spans;
 mod trust;
+mod unpack;
 
 use std::ops::Range;
 
@@ -19,8 +24,10 @@ use model::{Bytes, Digest};
 
 pub use document::{LONGEST_DOCUMENT, ManifestError};
 pub use draft::Draft;
+pub use install::{StagedChunks, install_chunks, stage_chunks};
 pub use source::{ChunkSource, FileChunks, Piece};
 pub use trust::{Accepted, TrustError, accept};
+pub use unpack::unpack;
 
 /// The only version there is.
 pub const VERSION: u32 = 1;
