@@ -11,6 +11,11 @@ use model::{BlockSize, Bytes};
 
 use crate::Target;
 
+#[path = "gpt_sectors.rs"]
+mod sectors;
+
+pub use sectors::made_for;
+
 /// How much of a disk's start holds the primary header and its entries.
 pub const HEAD: usize = 1 << 20;
 
@@ -85,7 +90,7 @@ pub enum GptError {
     Absent,
     /// It was made for disks with other sectors; firmware would not find it.
     #[error(
-        "the GPT was made for {made_for}-byte sectors and the disk has {disk}-byte sectors; use an image made for this disk"
+        "the GPT was made for {made_for}-byte sectors and the disk has {disk}-byte sectors; use an image made for such disks, or ask for its table to be rewritten"
     )]
     OtherSectors {
         /// Sector size of the table.
@@ -98,6 +103,24 @@ pub enum GptError {
     Damaged {
         /// Which field, and how.
         what: &'static str,
+    },
+    /// A partition starts or ends within a sector of the disk.
+    #[error("partition {number} is not whole {block}-byte sectors; align it to a mebibyte in the image")]
+    Misaligned {
+        /// Its number.
+        number: u32,
+        /// Sector size of the disk.
+        block: u64,
+    },
+    /// A partition starts where the table of a disk with larger sectors must be.
+    #[error(
+        "partition {number} starts where the table of a disk of {block}-byte sectors goes; start it at a mebibyte in the image"
+    )]
+    Crowded {
+        /// Its number.
+        number: u32,
+        /// Sector size of the disk.
+        block: u64,
     },
     /// A partition lies outside the disk.
     #[error("partition {number} ends past the disk's last usable sector; pick a larger root device")]
@@ -365,9 +388,8 @@ fn header_at(head: &[u8], at: usize) -> Option<[u8; HEADER]> {
 }
 
 fn other_sectors(head: &[u8], block: BlockSize) -> GptError {
-    let other = [512, 4096].into_iter().find(|&size| header_at(head, index(size)).is_some());
-    match other {
-        Some(made_for) => GptError::OtherSectors { made_for, disk: block.get() },
+    match made_for(head) {
+        Some(other) => GptError::OtherSectors { made_for: other.get(), disk: block.get() },
         None => GptError::Absent,
     }
 }

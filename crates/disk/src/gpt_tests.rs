@@ -1,14 +1,14 @@
 use super::*;
 
-const BLOCKS: [u32; 2] = [512, 4096];
-const SIZE: Bytes = Bytes(96 << 20);
+pub(super) const BLOCKS: [u32; 2] = [512, 4096];
+pub(super) const SIZE: Bytes = Bytes(96 << 20);
 
-fn block(size: u32) -> BlockSize {
+pub(super) fn block(size: u32) -> BlockSize {
     size.try_into().expect("a block size")
 }
 
 /// The start of a disk with an ESP and a root partition, as sgdisk makes it.
-fn disk(size: u32) -> Vec<u8> {
+pub(super) fn disk(size: u32) -> Vec<u8> {
     let (block, blocks) = (u64::from(size), SIZE.0 / u64::from(size));
     let mut header = [0; HEADER];
     put(&mut header, 0, SIGNATURE);
