@@ -6,7 +6,7 @@
 //!      └─ refused before a byte is fetched or written
 //! ```
 
-use image::{Declared, Format, Options, Progress, Stage, WriteError, configdrive};
+use image::{Declared, Format, Formats, Options, Progress, Stage, WriteError, configdrive};
 use model::Digest;
 use serde_json::{Map, Value, json};
 use wire::ipa::{ErrorClass, ImageInfo};
@@ -114,11 +114,21 @@ fn order(machine: &Machine, params: &Params) -> Result<Order, Failure> {
     let request = download::request(&info, machine)?;
     let options = Options {
         declared,
+        permitted: permitted(&machine.settings.formats),
         digests: vec![digest(&info, machine, &request)?],
         config_drive: config_drive(&info, params, machine)?,
         ..Options::default()
     };
     Ok(Order { info, options, request })
+}
+
+/// The formats that the control plane names; what it says nothing about is what
+/// is permitted anyway.
+fn permitted(names: &[String]) -> Formats {
+    if names.is_empty() {
+        return Formats::DEFAULT;
+    }
+    names.iter().filter_map(|name| name.parse::<Format>().ok()).collect()
 }
 
 /// What the image is said to be, within what the control plane permits.
@@ -145,6 +155,9 @@ fn declared(told: Option<&str>, permitted: &[String]) -> Result<Declared, Failur
     let permitted_format = match format {
         Some(Format::Raw) => raw,
         Some(Format::Qcow2) => qcow2,
+        Some(Format::Vmdk) => allows(&["vmdk"]),
+        Some(Format::Vhd) => allows(&["vhd", "vpc"]),
+        Some(Format::Vhdx) => allows(&["vhdx"]),
         None => true,
     };
     if !permitted_format {

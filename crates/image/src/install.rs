@@ -1,21 +1,48 @@
 //! All stages in a row.
 
 use disk::Target;
-use model::Digest;
+use model::{Bytes, Digest};
 
-use crate::{Declared, Progress, Report, Source, Verify, WriteError, stage};
+use crate::{
+    DECODER_MEMORY, Declared, Formats, Progress, Report, Source, Verify, WriteError, format::Terms, stage,
+};
 
 /// What is wanted of a write.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What the image is said to be.
     pub declared: Declared,
+    /// What it may be; [`Formats::DEFAULT`] when nobody says otherwise.
+    pub permitted: Formats,
+    /// The most that a decompressor may hold of what it has decompressed;
+    /// [`DECODER_MEMORY`] when nobody says otherwise.
+    pub decoder_memory: Bytes,
     /// Digests of the image as it is downloaded. At least one; all must match.
     pub digests: Vec<Digest>,
     /// The config drive's file system, from [`configdrive::decode`](crate::configdrive::decode).
     pub config_drive: Option<Vec<u8>>,
     /// How much is read back.
     pub verify: Verify,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            declared: Declared::AUTO,
+            permitted: Formats::DEFAULT,
+            decoder_memory: DECODER_MEMORY,
+            digests: Vec::new(),
+            config_drive: None,
+            verify: Verify::default(),
+        }
+    }
+}
+
+impl Options {
+    /// What of it concerns reading the image.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { declared: self.declared, permitted: self.permitted, decoder_memory: self.decoder_memory }
+    }
 }
 
 /// Put the image `source` on the disk `target`, verify it, and make it bootable.

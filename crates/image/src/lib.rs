@@ -24,7 +24,8 @@ mod writer;
 
 pub use commit::{CommitError, Verified};
 pub use decode::{DecodeError, Flaw};
-pub use format::{Compression, Declared, Format, FormatError, ParseFormatError};
+pub use decompress::{DECODER_MEMORY, DecompressError};
+pub use format::{Compression, Declared, Format, FormatError, Formats, ParseFormatError};
 pub use install::{Options, install};
 pub use report::{Progress, Report, Stage};
 pub use source::{FileSource, MemorySource, ReadAt, Source};

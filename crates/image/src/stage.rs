@@ -127,7 +127,10 @@ impl WriteError {
             | WriteError::Scattered { .. }
             | WriteError::Gap => true,
             WriteError::Image(err) => match err {
-                DecodeError::Format(_) | DecodeError::Compressed { .. } | DecodeError::Flawed { .. } => true,
+                DecodeError::Format(_)
+                | DecodeError::Compressed { .. }
+                | DecodeError::Decompress(_)
+                | DecodeError::Flawed { .. } => true,
                 DecodeError::Tables(_) | DecodeError::Source | DecodeError::Stopped => false,
             },
             WriteError::Commit(err) => err.is_refusal(),
@@ -185,7 +188,7 @@ pub fn stage<T: Target>(
     if options.digests.is_empty() {
         return Err(WriteError::NoDigest);
     }
-    let known = decode::survey(&mut source, options.declared).map_err(WriteError::Image)?;
+    let known = decode::survey(&mut source, options.terms()).map_err(WriteError::Image)?;
     let mut writer = Writer::new(target, Records::new(options.verify));
     let algorithms: Vec<Algorithm> = options.digests.iter().map(Digest::algorithm).collect();
     let mut put =
@@ -242,7 +245,8 @@ fn pipeline<T: Target>(
 /// # Errors
 /// [`WriteError::Image`] and [`WriteError::Source`], as when it is written.
 pub fn measure(mut source: impl Source, declared: Declared) -> Result<Bytes, WriteError> {
-    let known = decode::survey(&mut source, declared).map_err(WriteError::Image)?;
+    let known = decode::survey(&mut source, Options { declared, ..Options::default() }.terms())
+        .map_err(WriteError::Image)?;
     if let Some(size) = known.size() {
         return Ok(size);
     }

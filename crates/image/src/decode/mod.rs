@@ -18,9 +18,16 @@ pub use flaw::Flaw;
 use map::{Map, Open};
 
 use crate::{
-    Compression, Declared, Format, FormatError, Source, decompress::Content, extent::Extent, format,
+    Compression, Format, FormatError, ReadAt, Source,
+    decompress::{Content, DecompressError},
+    extent::Extent,
+    format::{self, Inside, Terms},
     tap::Stream,
 };
+
+/// How many partitions are looked into before the first byte is written, each
+/// by a request of its own; the others are when they pass.
+const LOOKED_INTO: usize = 8;
 
 /// What a decoder sends to the writer.
 pub(crate) enum Decoded {
@@ -57,6 +64,9 @@ pub enum DecodeError {
         #[source]
         err: io::Error,
     },
+    /// Its compression needs what its decompressor does not have.
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
     /// It is a file with tables that cannot be trusted or understood.
     #[error("the {format} image {flaw}")]
     Flawed {
@@ -78,7 +88,7 @@ pub enum DecodeError {
 
 /// What is known about an image before its first byte is streamed.
 pub(crate) struct Known {
-    declared: Declared,
+    terms: Terms,
     length: Option<Bytes>,
     map: Option<Map>,
     size: Option<Bytes>,
@@ -93,9 +103,9 @@ impl Known {
 
 /// Look at `source` out of order, where it allows that: what it is, and the
 /// tables of a format that has some.
-pub(crate) fn survey(source: &mut impl Source, declared: Declared) -> Result<Known, DecodeError> {
+pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, DecodeError> {
     let length = source.length();
-    let mut known = Known { declared, length, map: None, size: None };
+    let mut known = Known { terms, length, map: None, size: None };
     let (Some(length), Some(random)) = (length, source.random()) else { return Ok(known) };
     let mut start = vec![0; usize::try_from(length.0).unwrap_or(usize::MAX).min(format::SNIFFED)];
     match random.read_exact_at(Bytes(0), &mut start) {
@@ -104,13 +114,16 @@ pub(crate) fn survey(source: &mut impl Source, declared: Declared) -> Result<Kno
         Err(err) if err.kind() == io::ErrorKind::Unsupported => return Ok(known),
         Err(err) => return Err(DecodeError::Tables(err)),
     }
-    let compression = format::compression(&start, declared)?;
+    let compression = format::compression(&start, terms.declared)?;
     if compression != Compression::None {
         return Ok(known);
     }
-    let format = format::format(&start, declared, compression)?;
-    match tables_of(format) {
-        None => known.size = Some(length),
+    let format = format::format(&start, &terms, compression)?;
+    match tables_of(format)? {
+        None => {
+            check_inside(random, &start, terms)?;
+            known.size = Some(length);
+        }
         Some(open) => {
             known.map = Map::survey(format, open, random, length)?;
             known.size = known.map.as_ref().map(Map::size);
@@ -119,26 +132,48 @@ pub(crate) fn survey(source: &mut impl Source, declared: Declared) -> Result<Kno
     Ok(known)
 }
 
+/// Where a disk that nobody declared raw may hold another image.
+fn inside(start: &[u8], terms: Terms) -> Inside {
+    if terms.declared.format.is_none() { Inside::of(start) } else { Inside::default() }
+}
+
+/// Look there before anything is written.
+fn check_inside(random: &mut dyn ReadAt, start: &[u8], terms: Terms) -> Result<(), DecodeError> {
+    let inside = inside(start, terms);
+    for at in inside.starts().take(LOOKED_INTO) {
+        let mut bytes = [0; format::SEEN];
+        // A table that points beyond the image is a matter of committing it.
+        if random.read_exact_at(at, &mut bytes).is_ok() {
+            inside.check(at, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
 /// How the tables of `format` are read; `None` when it has none.
-fn tables_of(format: Format) -> Option<Open> {
+fn tables_of(format: Format) -> Result<Option<Open>, FormatError> {
     match format {
-        Format::Raw => None,
-        Format::Qcow2 => Some(qcow2::open),
+        Format::Raw => Ok(None),
+        Format::Qcow2 => Ok(Some(qcow2::open)),
+        Format::Vmdk | Format::Vhd | Format::Vhdx => Err(FormatError::NotADisk { found: format.name() }),
     }
 }
 
 /// Tell what `stream` is and send all it holds to the writer. Reads the stream
 /// to its end.
 pub(crate) fn decode(mut stream: Stream, known: Known, to: &SyncSender<Decoded>) -> Result<(), DecodeError> {
+    let terms = known.terms;
     let start = stream.peek().map_err(|_| DecodeError::Source)?;
-    let compression = format::compression(start, known.declared)?;
-    let content = Content::new(stream, compression).map_err(|err| DecodeError::Compressed { at: 0, err })?;
+    let compression = format::compression(start, terms.declared)?;
+    let content =
+        Content::new(stream, compression, terms.decoder_memory).map_err(|err| failed(err, 0, compression))?;
     let mut content = Reader { content, at: 0, compression };
-    let format = format::format(content.peek()?, known.declared, compression)?;
+    let format = format::format(content.peek()?, &terms, compression)?;
     let length = if compression == Compression::None { known.length } else { None };
-    let Some(open) = tables_of(format) else {
+    let Some(open) = tables_of(format)? else {
         send(to, Decoded::Begin { format, compression, size: length })?;
-        return raw::decode(&mut content, to);
+        let inside = inside(content.peek()?, terms);
+        return raw::decode(&mut content, &inside, to);
     };
     let map = match known.map {
         Some(map) => map,
@@ -178,6 +213,9 @@ impl Reader {
 fn failed(err: io::Error, at: u64, compression: Compression) -> DecodeError {
     match (compression, err.kind()) {
         (Compression::None, _) | (_, io::ErrorKind::BrokenPipe) => DecodeError::Source,
-        (Compression::Gzip | Compression::Zstd, _) => DecodeError::Compressed { at, err },
+        _ => match err.downcast() {
+            Ok(refused) => DecodeError::Decompress(refused),
+            Err(err) => DecodeError::Compressed { at, err },
+        },
     }
 }

@@ -12,6 +12,7 @@ use super::{DecodeError, Decoded, Reader, send};
 use crate::{
     FormatError,
     extent::{Extent, Slice, is_zero},
+    format::Inside,
 };
 
 /// The granularity of looking for zeros: smaller runs are cheaper to write
@@ -21,12 +22,21 @@ const GRAIN: usize = 64 << 10;
 const VHD: &[u8] = b"conectix";
 
 /// Send all of `content` to the writer.
-pub(super) fn decode(content: &mut Reader, to: &SyncSender<Decoded>) -> Result<(), DecodeError> {
+///
+/// # Errors
+/// [`FormatError`] when what passes turns out to be another format as well:
+/// `inside` tells where one may begin.
+pub(super) fn decode(
+    content: &mut Reader,
+    inside: &Inside,
+    to: &SyncSender<Decoded>,
+) -> Result<(), DecodeError> {
     let mut at = 0;
     let mut zeros = Range { start: 0, end: 0 };
     let mut last = [0; 512];
     while let Some(chunk) = content.next()? {
         keep_last(&mut last, &chunk);
+        inside.check(Bytes(at), &chunk)?;
         for run in runs(&chunk) {
             let place = at + run.range.start as u64..at + run.range.end as u64;
             if run.zero {

@@ -1,0 +1,175 @@
+//! From the bytes of the source to the bytes of the image, in chunks.
+//!
+//! Every checksum of a compression is checked before the end is believed, and
+//! nothing may follow that end: a file is read as strictly as the strictest of
+//! the field's tools reads it.
+
+use std::{
+    io::{self, BufRead, Read},
+    sync::Arc,
+};
+
+use disk::Buffer;
+use model::Bytes;
+
+use crate::{Compression, extent::CHUNK, tap, tap::Stream};
+
+mod gzip;
+mod lz4;
+mod xxh32;
+mod xz;
+mod zstd;
+
+/// The most that a decompressor may hold of what it has decompressed: the
+/// window of zstd, the dictionary of xz. `zstd -19` and `xz -6` make 8 MiB,
+/// `zstd --ultra -20` and `xz -8` 32 MiB; `zstd -22`, `zstd --long=27` (both
+/// 128 MiB) and `xz -9` (64 MiB) would not fit a ramdisk's memory.
+pub const DECODER_MEMORY: Bytes = Bytes(32 << 20);
+
+/// Why compressed data that may be sound is not read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecompressError {
+    /// Its decompressor would need more memory than it may have.
+    #[error(
+        "reading the {what} image takes {needs} of memory for its window, allowed are {limit}; \
+         compress it with a smaller window ({advice}) or allow the decoder more memory"
+    )]
+    Memory {
+        /// What it is.
+        what: &'static str,
+        /// How much it needs.
+        needs: Bytes,
+        /// How much it may have.
+        limit: Bytes,
+        /// How to need less.
+        advice: &'static str,
+    },
+    /// It was made with a dictionary, which is another file.
+    #[error("the {what} image needs dictionary {id}; compress it without a dictionary")]
+    Dictionary {
+        /// What it is.
+        what: &'static str,
+        /// Number of the dictionary.
+        id: u32,
+    },
+    /// It uses what is not read.
+    #[error("the image holds {what}, which is not read; {advice}")]
+    Unsupported {
+        /// What it holds.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+impl From<DecompressError> for io::Error {
+    fn from(err: DecompressError) -> Self {
+        io::Error::other(err)
+    }
+}
+
+/// Compressed data that is not what its compressor wrote.
+fn damaged(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Take `length` bytes off `from`.
+fn skip(from: &mut impl BufRead, length: u64) -> io::Result<()> {
+    match io::copy(&mut from.take(length), &mut io::sink())? {
+        skipped if skipped == length => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a skippable frame is cut off")),
+    }
+}
+
+/// The content of an image, [`CHUNK`] bytes at a time.
+pub(crate) struct Content {
+    layer: Layer,
+    ended: bool,
+    first: Option<Arc<Buffer>>,
+}
+
+enum Layer {
+    Plain(Stream),
+    Packed(Box<dyn Read + Send>),
+}
+
+impl Content {
+    /// What `stream` holds once `compression` is taken off by something that
+    /// holds a window of at most `memory`.
+    ///
+    /// # Errors
+    /// When the decompressor cannot be made.
+    pub(crate) fn new(stream: Stream, compression: Compression, memory: Bytes) -> io::Result<Self> {
+        let layer = match compression {
+            Compression::None => Layer::Plain(stream),
+            Compression::Gzip
+            | Compression::Zstd
+            | Compression::Xz
+            | Compression::Bzip2
+            | Compression::Lz4 => Layer::Packed(unpack(stream, compression, memory)?),
+        };
+        Ok(Self { layer, ended: false, first: None })
+    }
+
+    /// The first chunk, without taking it; `None` when there is nothing.
+    pub(crate) fn peek(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.first.is_none() {
+            self.first = self.next()?;
+        }
+        Ok(self.first.as_ref().map(|chunk| &chunk[..]))
+    }
+
+    /// The next chunk; `None` at the end. Every chunk but the last is full.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Arc<Buffer>>> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let chunk = match &mut self.layer {
+            Layer::Plain(stream) => stream.next_chunk()?,
+            Layer::Packed(decoder) => {
+                let mut chunk = Buffer::zeroed(CHUNK);
+                let length = tap::fill(decoder, &mut chunk)?;
+                chunk.truncate(length);
+                (length > 0).then(|| Arc::new(chunk))
+            }
+        };
+        self.ended = chunk.as_ref().is_none_or(|chunk| chunk.len() < CHUNK);
+        if self.ended {
+            self.expect_end()?;
+        }
+        Ok(chunk)
+    }
+
+    /// The stream below has ended too, so its last checksum has been checked
+    /// and nothing follows it.
+    fn expect_end(&mut self) -> io::Result<()> {
+        let more = match &mut self.layer {
+            Layer::Plain(stream) => !stream.peek()?.is_empty(),
+            Layer::Packed(decoder) => decoder.read(&mut [0])? > 0,
+        };
+        if more { Err(damaged("data after the end")) } else { Ok(()) }
+    }
+}
+
+/// What takes `compression` off `from`. It ends only when `from` has ended and
+/// all of it was right.
+fn unpack(
+    from: impl BufRead + Send + 'static,
+    compression: Compression,
+    memory: Bytes,
+) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match compression {
+        Compression::None => Box::new(from),
+        Compression::Gzip => Box::new(gzip::Gzip::new(from)),
+        Compression::Zstd => Box::new(zstd::Zstd::new(from, memory)?),
+        Compression::Xz => Box::new(xz::Xz::new(from, memory)?),
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(from)),
+        Compression::Lz4 => Box::new(lz4::Lz4::new(from)),
+    })
+}
+
+#[cfg(test)]
+mod tests;
