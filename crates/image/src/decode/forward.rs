@@ -29,8 +29,8 @@ use crate::extent::{CHUNK, Extent, Slice};
 const WINDOW: usize = 16 << 20;
 
 /// Send every piece of `map` to the writer as `content` brings it, and read
-/// `content` to its end.
-pub(super) fn run(content: &mut Reader, map: Map, to: &SyncSender<Decoded>) -> Result<(), DecodeError> {
+/// `content` to its end. Returns how long the disk is.
+pub(super) fn run(content: &mut Reader, map: Map, to: &SyncSender<Decoded>) -> Result<Bytes, DecodeError> {
     let keep = if map.is_surveyed() { 0 } else { WINDOW };
     let mut pass = Pass { window: Window::new(content, keep), map, to, unpacked: None };
     pass.send_zeros()?;
@@ -45,7 +45,8 @@ pub(super) fn run(content: &mut Reader, map: Map, to: &SyncSender<Decoded>) -> R
         }
     }
     let length = pass.window.drain()?;
-    pass.map.pieces.check_end(length).map_err(|flaw| pass.map.flawed(flaw))
+    pass.map.pieces.check_end(length).map_err(|flaw| pass.map.flawed(flaw))?;
+    Ok(pass.map.size())
 }
 
 struct Pass<'a> {

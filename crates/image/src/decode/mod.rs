@@ -1,6 +1,7 @@
 //! From the content of an image to extents of the disk.
 
 mod claims;
+mod fields;
 mod flaw;
 mod forward;
 mod map;
@@ -8,6 +9,8 @@ mod pieces;
 mod qcow2;
 mod raw;
 mod unpack;
+mod vhd;
+mod vhdx;
 mod window;
 
 use std::{io, sync::mpsc::SyncSender};
@@ -118,7 +121,14 @@ pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, De
     if compression != Compression::None {
         return Ok(known);
     }
-    let format = format::format(&start, &terms, compression)?;
+    let mut format = format::format(&start, &terms, compression)?;
+    if format == Format::Raw && ends_as_vhd(random, length)? {
+        if terms.declared.format.is_some() {
+            return Err(FormatError::Ambiguous { one: "a raw disk", other: "a fixed VHD" }.into());
+        }
+        known.terms.declared.format = Some(Format::Vhd);
+        format = format::format(&start, &known.terms, compression)?;
+    }
     match tables_of(format)? {
         None => {
             check_inside(random, &start, terms)?;
@@ -130,6 +140,15 @@ pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, De
         }
     }
     Ok(known)
+}
+
+/// True when the last sector is the footer of a fixed VHD, which begins like any
+/// raw disk.
+fn ends_as_vhd(random: &mut dyn ReadAt, length: Bytes) -> Result<bool, DecodeError> {
+    let Some(at) = length.0.checked_sub(vhd::FOOTER) else { return Ok(false) };
+    let mut footer = [0; vhd::FOOTER as usize];
+    random.read_exact_at(Bytes(at), &mut footer).map_err(DecodeError::Tables)?;
+    Ok(vhd::is_fixed(&footer))
 }
 
 /// Where a disk that nobody declared raw may hold another image.
@@ -155,7 +174,9 @@ fn tables_of(format: Format) -> Result<Option<Open>, FormatError> {
     match format {
         Format::Raw => Ok(None),
         Format::Qcow2 => Ok(Some(qcow2::open)),
-        Format::Vmdk | Format::Vhd | Format::Vhdx => Err(FormatError::NotADisk { found: format.name() }),
+        Format::Vhd => Ok(Some(vhd::open)),
+        Format::Vhdx => Ok(Some(vhdx::open)),
+        Format::Vmdk => Err(FormatError::NotADisk { found: format.name() }),
     }
 }
 
@@ -179,9 +200,10 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &SyncSender<Decoded>)
         Some(map) => map,
         None => Map::new(format, open, content.peek()?, length)?,
     };
-    let size = map.size();
-    send(to, Decoded::Begin { format, compression, size: Some(size) })?;
-    forward::run(&mut content, map, to)?;
+    // Of some formats a table tells, not the header, and it has yet to pass.
+    let size = Some(map.size()).filter(|&size| size > Bytes(0));
+    send(to, Decoded::Begin { format, compression, size })?;
+    let size = forward::run(&mut content, map, to)?;
     send(to, Decoded::End { size })
 }
 

@@ -115,6 +115,11 @@ impl Pieces {
         Bytes(self.size)
     }
 
+    /// The disk is `size` long, as a table tells before any that maps it.
+    pub(super) fn resize(&mut self, size: Bytes) {
+        self.size = size.0;
+    }
+
     /// `length` bytes at `host` belong to one owner, who is named if they are
     /// cut off; else `overlap` is what is wrong.
     pub(super) fn claim(
