@@ -68,6 +68,69 @@ pub fn protect(sector: &mut [u8], blocks: u64) {
     }
 }
 
+/// True when `sector`, of an image of `image` bytes, can only have been made for
+/// 512-byte sectors: counted in those of `block` bytes, a partition ends past
+/// the image, and none does counted in 512. Nothing else in an MBR tells.
+#[must_use]
+pub fn is_for_small_sectors(sector: &[u8], image: Bytes, block: u64) -> bool {
+    let primaries = partitions(sector);
+    let all_within = |unit: u64| {
+        primaries.iter().all(|primary| {
+            (u64::from(primary.start_blocks) + u64::from(primary.length_blocks)).saturating_mul(unit)
+                <= image.0
+        })
+    };
+    let protects = primaries.iter().any(|primary| primary.kind == PROTECTIVE);
+    block > 512 && !protects && all_within(512) && !all_within(block)
+}
+
+/// Why partitions cannot be counted in other sectors.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecountError {
+    /// A chain of logical partitions, which lies all over the disk.
+    #[error(
+        "partition {number} of the MBR is extended; only primary ones can be rewritten for other sectors"
+    )]
+    Extended {
+        /// Its number.
+        number: u32,
+    },
+    /// A partition starts or ends within a sector of the disk.
+    #[error("partition {number} is not whole {block}-byte sectors; align it to a mebibyte in the image")]
+    Misaligned {
+        /// Its number.
+        number: u32,
+        /// Sector size of the disk.
+        block: u64,
+    },
+}
+
+/// Count the primary partitions, made for 512-byte sectors, in those of `block`
+/// bytes: the same partitions at the same bytes.
+///
+/// # Errors
+/// [`RecountError`] when one of them cannot be; `sector` is as it was then.
+pub fn recount(sector: &mut [u8], block: u64) -> Result<(), RecountError> {
+    /// CHS and LBA forms of an extended partition, and Linux's own.
+    const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
+    let factor = u32::try_from(block / 512).unwrap_or(u32::MAX);
+    let primaries = partitions(sector);
+    for Primary { number, kind, start_blocks, length_blocks } in primaries.iter().copied() {
+        if EXTENDED.contains(&kind) {
+            return Err(RecountError::Extended { number });
+        }
+        if !start_blocks.is_multiple_of(factor) || !length_blocks.is_multiple_of(factor) {
+            return Err(RecountError::Misaligned { number, block });
+        }
+    }
+    for primary in primaries {
+        let at = ENTRIES + (primary.number as usize - 1) * 16;
+        sector[at + 8..at + 12].copy_from_slice(&(primary.start_blocks / factor).to_le_bytes());
+        sector[at + 12..at + 16].copy_from_slice(&(primary.length_blocks / factor).to_le_bytes());
+    }
+    Ok(())
+}
+
 /// Why no partition can be added.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddError {
@@ -166,6 +229,37 @@ mod tests {
     fn disks_beyond_the_reach_of_an_mbr_get_it_just_below_two_tebibytes() {
         let (_, start) = add_last(&mut sector(), 0x0c, LENGTH, Bytes(4 << 40), 512).expect("room");
         assert!(start.0 + LENGTH.0 < 2 << 40 && start.0 > (2 << 40) - (66 << 20), "{start}");
+    }
+
+    #[test]
+    fn partitions_are_counted_in_other_sectors_where_that_can_be() {
+        let image = Bytes(64 << 20);
+        let with = |entries: &[(u8, u32, u32)]| {
+            let mut sector = sector();
+            for (place, (kind, start, length)) in entries.iter().enumerate() {
+                let at = ENTRIES + place * 16;
+                sector[at + 4] = *kind;
+                sector[at + 8..at + 12].copy_from_slice(&start.to_le_bytes());
+                sector[at + 12..at + 16].copy_from_slice(&length.to_le_bytes());
+            }
+            sector
+        };
+        let mut sound = with(&[(0x83, 2048, 129_024)]);
+        assert!(is_for_small_sectors(&sound, image, 4096));
+        assert!(!is_for_small_sectors(&sound, image, 512), "512 is what it was made for");
+        recount(&mut sound, 4096).expect("aligned");
+        let found = partitions(&sound);
+        assert_eq!((found[0].start_blocks, found[0].length_blocks), (256, 16_128));
+        assert!(!is_for_small_sectors(&sound, image, 4096), "now it is for 4096");
+        for (entries, error) in [
+            ([(0x83, 2048, 8), (0x0f, 4096, 8)], RecountError::Extended { number: 2 }),
+            ([(0x83, 2048, 8), (0x83, 2057, 8)], RecountError::Misaligned { number: 2, block: 4096 }),
+        ] {
+            let mut sector = with(&entries);
+            let before = sector.clone();
+            assert_eq!(recount(&mut sector, 4096), Err(error));
+            assert_eq!(sector, before);
+        }
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "no such format; there are {}",
         FORMS.map(|form| form.name).join(", ")
     );
-    let kept = rows(args)?;
+    let (kept, failed) = rows(args)?;
     let rows: Vec<_> = kept.iter().map(|kept| &kept.row).collect();
     let report = Report {
         stages: kept.iter().map(|kept| (report::name(&kept.row), &kept.stages)).collect(),
@@ -113,10 +113,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.commit {
         report::commit(Path::new(COMMITTED), &rows)?;
     }
-    Ok(ExitCode::SUCCESS)
+    for failure in &failed {
+        eprintln!("bench: NOT MEASURED: {failure:#}");
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn rows(args: &Args) -> Result<Vec<Kept>> {
+/// What was measured, and why the rest was not: one form that fails does not
+/// take the others' time.
+fn rows(args: &Args) -> Result<(Vec<Kept>, Vec<anyhow::Error>)> {
     fs::create_dir_all(args.out.join("rows"))?;
     let size = args.size();
     let images = args.out.join(format!("image-{}", size.disk_mib));
@@ -128,7 +133,7 @@ fn rows(args: &Args) -> Result<Vec<Kept>> {
     let scratch = Scratch::mount(&args.out.join("tmpfs"))?;
     let world = World { agent: &agent, server: &server, images: &images, scratch: scratch.path() };
     let agent_digest = digest(&agent)?;
-    let mut kept = Vec::new();
+    let (mut kept, mut failed) = (Vec::new(), Vec::new());
     for kind in args.targets() {
         let file = match kind {
             Kind::Tmpfs => scratch.path().join("disk"),
@@ -143,13 +148,17 @@ fn rows(args: &Args) -> Result<Vec<Kept>> {
                 kept.push(found);
                 continue;
             }
-            let (row, stages) = row::measured(&world, &made, &disk, kind, args.rounds())?;
-            let new = Kept { key, row, stages };
-            fs::write(&path, serde_json::to_vec_pretty(&new)?)?;
-            kept.push(new);
+            match row::measured(&world, &made, &disk, kind, args.rounds()) {
+                Ok((row, stages)) => {
+                    let new = Kept { key, row, stages };
+                    fs::write(&path, serde_json::to_vec_pretty(&new)?)?;
+                    kept.push(new);
+                }
+                Err(err) => failed.push(err),
+            }
         }
     }
-    Ok(kept)
+    Ok((kept, failed))
 }
 
 fn digest(file: &Path) -> Result<String> {

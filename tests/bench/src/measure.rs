@@ -17,7 +17,7 @@ use nix::sys::{
 use serde::{Deserialize, Serialize};
 
 /// The longest that anything measured may take. `qemu-img` over HTTP was seen to hang.
-const LIMIT_S: u32 = 150;
+const LIMIT_S: u32 = 60;
 
 /// Arguments of `measure`.
 #[derive(clap::Args)]

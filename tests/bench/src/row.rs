@@ -17,7 +17,7 @@ use crate::{
 /// A peer that was this much slower than ours in each of its first two runs is
 /// not run again: its median is not in doubt, and the rest of the time is.
 const HOPELESS: f64 = 2.0;
-/// Runs before a peer can be hopeless.
+/// Runs before a peer can be hopeless, and failures after which it is.
 const CHANCES: usize = 2;
 
 /// A row of `image.json`.
@@ -58,7 +58,7 @@ pub(crate) struct Peer {
     pub(crate) staged_mib: f64,
     /// How often it ran: fewer than the others when it was hopeless.
     pub(crate) runs: usize,
-    /// What it said when it failed.
+    /// What it said when it failed last, if it ever did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }
@@ -67,13 +67,13 @@ pub(crate) struct Peer {
 struct Contender<'a> {
     way: &'a Way,
     costs: Vec<Cost>,
-    error: Option<String>,
+    errors: Vec<String>,
 }
 
 impl Contender<'_> {
     fn is_hopeless(&self, ours: &[Cost]) -> bool {
         let Some(best) = ours.iter().map(|cost| cost.s).min_by(f64::total_cmp) else { return false };
-        self.error.is_some()
+        self.errors.len() >= CHANCES
             || self.costs.len() >= CHANCES && self.costs.iter().all(|cost| cost.s > HOPELESS * best)
     }
 
@@ -87,7 +87,7 @@ impl Contender<'_> {
             peak_rss_mib: cost.map(|cost| cost.peak_rss_mib),
             staged_mib,
             runs: self.costs.len(),
-            error: self.error.clone(),
+            error: self.errors.last().cloned(),
         }
     }
 }
@@ -110,7 +110,7 @@ pub(crate) fn measured(
     let mut contenders: Vec<Contender<'_>> = [&OURS, &OURS_UNVERIFIED]
         .into_iter()
         .chain(peers)
-        .map(|way| Contender { way, costs: Vec::new(), error: None })
+        .map(|way| Contender { way, costs: Vec::new(), errors: Vec::new() })
         .collect();
     for round in 0..rounds {
         let mut order: Vec<usize> = (0..contenders.len()).collect();
@@ -155,7 +155,7 @@ fn turn(
         Err(err) if place == 0 => Err(err.context(format!("{name} failed with {}", made.form.name))),
         Err(err) => {
             eprintln!("bench: {:<12} {name:<32} failed: {err:#}", made.form.name);
-            contender.error = Some(format!("{err:#}"));
+            contender.errors.push(format!("{err:#}"));
             Ok(())
         }
     }
