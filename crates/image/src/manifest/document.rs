@@ -166,9 +166,9 @@ impl Manifest {
         let chunk_size = parsed.chunks.size;
         let right = chunk_size.is_power_of_two() && (CHUNK_SIZES[0]..=CHUNK_SIZES[1]).contains(&chunk_size);
         want(right, "the chunks' size")?;
-        let (places, zeros) = places(&parsed.chunks.runs.0, chunk_size, size)?;
-        let chunks = chunks(&parsed.chunks, &file, &places)?;
-        Ok(Self { file, size: Bytes(size), content, chunk_size, chunks, zeros })
+        let places = places(&parsed.chunks.runs.0, chunk_size, size)?;
+        let chunks = chunks(&parsed.chunks, &file, &places.chunks)?;
+        Ok(Self { file, size: Bytes(size), content, chunk_size, chunks, zeros: places.zeros })
     }
 
     /// The document: keys sorted, no spaces, so the same manifest is the same bytes.
@@ -255,13 +255,16 @@ fn is_name(name: &str) -> bool {
     short && !dots && !name.contains(['/', '\\']) && !name.contains(char::is_control)
 }
 
+/// Where on the disk something is.
+#[derive(Default)]
+struct Places {
+    chunks: Vec<Range<u64>>,
+    zeros: Vec<Range<u64>>,
+}
+
 /// Where chunks and zeros are on a disk of `size`, which `runs` must cover.
-fn places(
-    runs: &[u64],
-    chunk_size: u64,
-    size: u64,
-) -> Result<(Vec<Range<u64>>, Vec<Range<u64>>), ManifestError> {
-    let (mut chunks, mut zeros) = (Vec::new(), Vec::new());
+fn places(runs: &[u64], chunk_size: u64, size: u64) -> Result<Places, ManifestError> {
+    let mut places = Places::default();
     let count = size.div_ceil(chunk_size);
     let mut at = 0;
     for (number, &run) in runs.iter().enumerate() {
@@ -270,15 +273,16 @@ fn places(
         let place = |from: u64, to: u64| from * chunk_size..(to * chunk_size).min(size);
         let is_data = number % 2 == 1;
         if is_data {
-            want(run <= (MOST_CHUNKS - chunks.len()) as u64, "more chunks than are read; make them larger")?;
-            chunks.extend((at..at + run).map(|chunk| place(chunk, chunk + 1)));
+            let room = (MOST_CHUNKS - places.chunks.len()) as u64;
+            want(run <= room, "more chunks than are read; make them larger")?;
+            places.chunks.extend((at..at + run).map(|chunk| place(chunk, chunk + 1)));
         } else if run > 0 {
-            zeros.push(place(at, at + run));
+            places.zeros.push(place(at, at + run));
         }
         at += run;
     }
     want(at == count, "the runs are shorter than the disk")?;
-    Ok((chunks, zeros))
+    Ok(places)
 }
 
 fn chunks(lists: &Chunks<'_>, file: &ImageFile, places: &[Range<u64>]) -> Result<Vec<Chunk>, ManifestError> {

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "test disks fit in memory")]
+
 use model::Hasher;
 use serde_json::{Value, json};
 

@@ -179,3 +179,6 @@ impl Manifest {
 fn index(length: u32) -> usize {
     usize::try_from(length).expect("this program runs on 64-bit machines")
 }
+
+#[cfg(test)]
+mod tests;

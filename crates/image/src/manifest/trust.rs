@@ -53,7 +53,6 @@ pub enum TrustError {
 #[derive(Debug)]
 pub struct Accepted {
     pub(super) manifest: Manifest,
-    /// The SHA-256 of its document.
     pub(super) digest: Digest,
     pub(super) proof: Proof,
 }
@@ -72,6 +71,12 @@ impl Accepted {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The SHA-256 of its document.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
     }
 }
 
