@@ -11,7 +11,7 @@ use disk::{
 use model::Bytes;
 
 use crate::{
-    Progress, Report, Stage, WriteError, configdrive,
+    Progress, Report, Stage, WriteError, configdrive, sectors,
     stage::{Staged, cleared, put_failed},
 };
 
@@ -24,6 +24,36 @@ pub enum CommitError {
     /// The disk's MBR takes no config drive.
     #[error("its partition table takes no config drive")]
     Mbr(#[source] mbr::AddError),
+    /// Its MBR is for other sectors; firmware would look in the wrong places.
+    #[error(
+        "its MBR was made for 512-byte sectors and the disk has {disk}-byte sectors; use an image made for such disks, or ask for its table to be rewritten"
+    )]
+    OtherSectors {
+        /// Sector size of the disk.
+        disk: u64,
+    },
+    /// Its MBR cannot be rewritten for the disk's sectors.
+    #[error("its partition table cannot be rewritten for the disk's sectors")]
+    Recount(#[source] mbr::RecountError),
+    /// Its MBR has partitions of its own beside the GPT.
+    #[error(
+        "its MBR and its GPT both have partitions (a hybrid); it cannot be rewritten for the disk's sectors"
+    )]
+    Hybrid,
+    /// The table can be rewritten, and a partition could not be mounted all the same.
+    #[error(
+        "partition {number} holds {name} made for sectors of at most {sectors} bytes, which is not mounted from a disk of {block}-byte sectors; make the image for such disks"
+    )]
+    SmallSectors {
+        /// Number of the partition.
+        number: u32,
+        /// What it holds.
+        name: &'static str,
+        /// The largest sectors that it takes.
+        sectors: u64,
+        /// Sector size of the disk.
+        block: u64,
+    },
     /// It has no partition table, so there is no place for a config drive.
     #[error("it has no partition table, so there is no place for the config drive")]
     NoTable,
@@ -58,6 +88,10 @@ impl CommitError {
         match self {
             CommitError::Table(_)
             | CommitError::Mbr(_)
+            | CommitError::OtherSectors { .. }
+            | CommitError::Recount(_)
+            | CommitError::Hybrid
+            | CommitError::SmallSectors { .. }
             | CommitError::NoTable
             | CommitError::TwoConfigDrives { .. }
             | CommitError::SmallConfigDrive { .. }
@@ -72,10 +106,12 @@ impl CommitError {
 pub struct Verified<'t, T: Target> {
     staged: Staged<'t, T>,
     seconds: f64,
+    /// The sector size that the partition table was rewritten from.
+    rewritten_from: Option<u64>,
 }
 
 /// What failed while committing.
-enum Failed {
+pub(crate) enum Failed {
     Refused(CommitError),
     Put(crate::writer::PutError),
 }
@@ -100,7 +136,7 @@ impl From<crate::writer::PutError> for Failed {
 
 impl<'t, T: Target> Verified<'t, T> {
     pub(crate) fn new(staged: Staged<'t, T>, seconds: f64) -> Self {
-        Self { staged, seconds }
+        Self { staged, seconds, rewritten_from: None }
     }
 
     /// Make the disk bootable: fit the partition table to it, put the config
@@ -137,13 +173,26 @@ impl<'t, T: Target> Verified<'t, T> {
     /// Returns the number of the config drive's partition.
     fn finish(&mut self) -> Result<Option<u32>, Failed> {
         let drive = self.staged.options.config_drive.take();
+        let rewrite = self.staged.options.rewrite_sectors;
+        let image = self.staged.facts.size;
         let writer = &mut self.staged.writer;
         let number = match Table::parse(&writer.head, writer.block()) {
             Ok(table) => finish_gpt(writer, table, drive.as_deref())?,
-            Err(GptError::Absent) => match drive {
-                Some(drive) => Some(put_on_mbr(writer, &drive)?),
-                None => None,
-            },
+            Err(GptError::OtherSectors { made_for, .. }) if rewrite => {
+                self.rewritten_from = Some(made_for);
+                let table = sectors::rewritten_gpt(writer)?;
+                finish_gpt(writer, table, drive.as_deref())?
+            }
+            Err(GptError::Absent) => {
+                if mbr::is_for_small_sectors(&writer.head, image, writer.block().get()) {
+                    if !rewrite {
+                        return Err(CommitError::OtherSectors { disk: writer.block().get() }.into());
+                    }
+                    sectors::rewrite_mbr(writer)?;
+                    self.rewritten_from = Some(512);
+                }
+                drive.map(|drive| put_on_mbr(writer, &drive)).transpose()?
+            }
             Err(err) => return Err(err.into()),
         };
         writer.settle()?;
@@ -165,6 +214,7 @@ impl<'t, T: Target> Verified<'t, T> {
             skipped: writer.skipped,
             verified: writer.records.proven,
             config_drive_partition,
+            rewritten_from: self.rewritten_from,
             disk_id: mbr::is_present(&writer.head).then(|| mbr::disk_id(&writer.head)).flatten(),
             seconds: [facts.seconds, self.seconds, seconds],
         }
@@ -180,7 +230,11 @@ fn finish_gpt<T: Target>(
     mut table: Table,
     drive: Option<&[u8]>,
 ) -> Result<Option<u32>, Failed> {
+    let stale = table.stale_backup();
     table.fit_to(writer.size())?;
+    if let Some((at, length)) = stale.filter(|(at, _)| *at != table.backup().0) {
+        sectors::take_out(writer, at, length)?;
+    }
     let place = match drive {
         Some(drive) => Some(gpt_place(writer, &mut table, drive)?),
         None => None,
@@ -275,7 +329,7 @@ fn put_on_mbr<T: Target>(writer: &mut Writer<'_, T>, drive: &[u8]) -> Result<u32
     Ok(number)
 }
 
-fn as_partition(primary: mbr::Primary, block: u64) -> Partition {
+pub(crate) fn as_partition(primary: mbr::Primary, block: u64) -> Partition {
     Partition {
         number: primary.number,
         kind: Guid([0; 16]),

@@ -23,6 +23,9 @@ pub struct Options {
     pub config_drive: Option<Vec<u8>>,
     /// How much is read back.
     pub verify: Verify,
+    /// Rewrite a partition table that was made for other sectors than the disk
+    /// has, where that leaves every partition mountable. Refused otherwise.
+    pub rewrite_sectors: bool,
 }
 
 impl Default for Options {
@@ -34,6 +37,7 @@ impl Default for Options {
             digests: Vec::new(),
             config_drive: None,
             verify: Verify::default(),
+            rewrite_sectors: false,
         }
     }
 }

@@ -17,6 +17,7 @@ mod install;
 pub mod manifest;
 mod readback;
 mod report;
+mod sectors;
 mod source;
 mod stage;
 mod tap;

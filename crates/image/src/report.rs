@@ -70,6 +70,9 @@ pub struct Report {
     pub verified: Bytes,
     /// Number of the partition that holds the config drive.
     pub config_drive_partition: Option<u32>,
+    /// The sector size that the partition table was made for, when it was rewritten
+    /// for the disk's.
+    pub rewritten_from: Option<u64>,
     /// What Ironic calls the root uuid of a whole-disk image: the MBR disk id.
     pub disk_id: Option<String>,
     /// Seconds spent in each stage: write, verify, commit.
