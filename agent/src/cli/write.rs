@@ -156,7 +156,8 @@ fn write(args: &Args, show: &mut show::Show) -> Result<image::Report, Failure> {
 fn options(args: &Args) -> Result<Options, Failure> {
     let verify = if args.verify == "sample" { Verify::Sample } else { Verify::Full };
     let config_drive = args.config_drive.as_deref().map(config_drive).transpose()?;
-    Ok(Options { declared: args.format, digests: args.checksum.clone(), config_drive, verify })
+    let digests = args.checksum.clone();
+    Ok(Options { declared: args.format, digests, config_drive, verify, ..Options::default() })
 }
 
 fn config_drive(path: &Path) -> Result<Vec<u8>, Failure> {
