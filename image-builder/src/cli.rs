@@ -8,14 +8,16 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use image::Declared;
 use image_builder::{
     compress::Compression,
     debian,
     formats::{self, Format, Image},
-    os,
+    manifest, os,
     ramdisk::{self, KernelSource},
     table::Table,
 };
+use model::Bytes;
 use serde::Serialize;
 
 /// Builds ramdisks and whole-disk images.
@@ -34,6 +36,32 @@ enum Job {
     Os(OsArgs),
     /// Build a real Debian that applies a config drive. Needs root.
     Debian(DebianArgs),
+    /// Make the chunk manifest of an image, so that servers fetch only what they lack, from any mirror.
+    Manifest(ManifestArgs),
+}
+
+#[derive(Args)]
+struct ManifestArgs {
+    /// The image.
+    image: PathBuf,
+    /// What it is, as `billet-agent write --format` takes it.
+    #[arg(long, default_value = "auto")]
+    format: Declared,
+    /// The manifest; by default the image's file with .billet.json after it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Write a new file with one zstd frame for each chunk, and the manifest of that: any format becomes addressable.
+    #[arg(long, value_name = "FILE.raw.zst")]
+    pack: Option<PathBuf>,
+    /// Length of a chunk in KiB: a power of two from 64 to 1024. By default 256, or more for disks over 32 GiB.
+    #[arg(long, value_name = "KIB")]
+    chunk: Option<u64>,
+    /// zstd's level for --pack.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
+    /// Print the report as JSON and not as text.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -166,6 +194,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Job::Ramdisk(args) => build_ramdisk(args),
         Job::Os(args) => build_os(args),
         Job::Debian(args) => build_debian(&args.image),
+        Job::Manifest(args) => make_manifest(args),
     }
 }
 
@@ -232,6 +261,25 @@ fn build_ramdisk(args: RamdiskArgs) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(&report)? + "\n";
     fs::write(out.join("report.json"), &json).context("report.json was not written")?;
     print(&if args.json { json } else { Table(&report).to_string() })
+}
+
+fn make_manifest(args: ManifestArgs) -> anyhow::Result<()> {
+    let report = manifest::make(&manifest::Request {
+        image: args.image,
+        declared: args.format,
+        out: args.out,
+        pack: args.pack,
+        chunk: args.chunk.map(|kib| Bytes(kib.saturating_mul(1024))),
+        level: args.level,
+    })?;
+    if args.json {
+        return print(&(serde_json::to_string_pretty(&report)? + "\n"));
+    }
+    let line = |bytes, sha256: &str, path: &Path| {
+        format!("{bytes:>12} bytes  sha256:{sha256}  {}\n", path.display())
+    };
+    let image = line(report.image_bytes, &report.image_sha256, &report.image);
+    print(&(image + &line(report.manifest_bytes, &report.manifest_sha256, &report.manifest)))
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 //! ```text
 //! package ─▶ kernel ─▶ selection ─▶ drivers ─▶ ramdisk      (billet-image ramdisk)
 //!               └────────────────────▶ os ─┐
+//! any image ─▶ manifest, packed                              (billet-image manifest)
 //! mmdebstrap ───────────────────▶ debian ──┴▶ whole_disk ─▶ formats   (billet-image os, debian)
 //! ```
 
@@ -14,6 +15,7 @@ pub mod drivers;
 pub mod formats;
 pub mod grub;
 pub mod kernel;
+pub mod manifest;
 pub mod modinfo;
 pub mod os;
 pub mod package;
