@@ -104,8 +104,8 @@ pub enum GptError {
         /// Which field, and how.
         what: &'static str,
     },
-    /// A partition starts or ends within a sector of the disk.
-    #[error("partition {number} is not whole {block}-byte sectors; align it to a mebibyte in the image")]
+    /// A partition starts within a sector of the disk.
+    #[error("partition {number} does not start at a {block}-byte sector; align it to a mebibyte in the image")]
     Misaligned {
         /// Its number.
         number: u32,

@@ -50,11 +50,14 @@ impl Table {
         (free && first > ENTRIES_AT + self.entry_blocks()).then_some((Bytes(at), Bytes(length)))
     }
 
-    /// The same partitions on a disk of `block`-sized sectors. [`fit_to`](Self::fit_to)
-    /// must follow: the table does not know yet where the disk ends.
+    /// The same partitions on a disk of `block`-sized sectors. The last ends with
+    /// the usable sectors in many images, which are no whole ones here: an end
+    /// within a sector becomes that sector's, where nothing else can start.
+    /// [`fit_to`](Self::fit_to) must follow: the table does not know yet where
+    /// the disk ends.
     ///
     /// # Errors
-    /// [`GptError::Misaligned`] when a partition is not whole sectors there,
+    /// [`GptError::Misaligned`] when a partition starts within a sector,
     /// [`GptError::Crowded`] when one lies where the larger table must.
     pub fn recounted(mut self, block: BlockSize) -> Result<Self, GptError> {
         let (from, to) = (self.block, block.get());
@@ -65,16 +68,16 @@ impl Table {
                 continue;
             }
             let number = u32::try_from(place + 1).expect("at most MOST_ENTRIES");
-            // Saturated, they are no whole sectors.
+            // Saturated, a start is no whole sector and an end fits on no disk.
             let [start, end] = [u64_at(entry, 32), u64_at(entry, 40) + 1].map(|at| at.saturating_mul(from));
-            if !start.is_multiple_of(to) || !end.is_multiple_of(to) {
+            if !start.is_multiple_of(to) {
                 return Err(GptError::Misaligned { number, block: to });
             }
             if start / to < first_usable {
                 return Err(GptError::Crowded { number, block: to });
             }
             put(entry, 32, &(start / to).to_le_bytes());
-            put(entry, 40, &(end / to - 1).to_le_bytes());
+            put(entry, 40, &(end.div_ceil(to) - 1).to_le_bytes());
         }
         let last_usable = ((self.last_usable() + 1).saturating_mul(from) / to).saturating_sub(1);
         for (at, value) in [(32, 0), (40, first_usable), (48, last_usable), (72, ENTRIES_AT)] {
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_is_not_whole_sectors_is_named() {
+    fn a_partition_that_starts_within_a_sector_is_named() {
         let mut table = Table::parse(&disk(512), block(512)).expect("sound");
         let free = table.partitions()[1].start.0 / 512 - 16;
         let entry = &mut table.entries[128 * 2..][..128];
@@ -125,6 +128,20 @@ mod tests {
         put(entry, 40, &(free + 8).to_le_bytes());
         let error = table.recounted(block(4096)).expect_err("one sector off");
         assert_eq!(error, GptError::Misaligned { number: 3, block: 4096 });
+    }
+
+    #[test]
+    fn a_partition_that_ends_within_a_sector_gets_all_of_it() {
+        let mut table = Table::parse(&disk(512), block(512)).expect("sound");
+        let last = table.last_usable();
+        put(&mut table.entries, 40, &last.to_le_bytes());
+        let end = |table: &Table| table.partitions()[0].start.0 + table.partitions()[0].length.0;
+        let before = end(&table);
+        assert_ne!(before % 4096, 0, "33 sectors before the disk's end");
+        let mut table = table.recounted(block(4096)).expect("its start is aligned");
+        assert_eq!(end(&table), before.next_multiple_of(4096));
+        assert_eq!(table.fit_to(SIZE), Err(GptError::TooLarge { number: 1 }), "the new table needs more");
+        table.fit_to(Bytes(SIZE.0 + (1 << 20))).expect("a larger disk has room");
     }
 
     #[test]
