@@ -4,24 +4,31 @@
 use std::{
     io::{self, Read},
     path::PathBuf,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
 };
 
+use bytes::Buf as _;
 use futures_util::FutureExt as _;
 use image::{ReadAt, Source};
 use model::Bytes;
-use reqwest::{Client, redirect};
+use tokio::sync::mpsc::{Sender, channel};
 
-use crate::fetcher::{self, Fetcher, Opened};
-use crate::request::Request;
-use crate::trust::Trust;
+use crate::{
+    answer::Opened,
+    challenge,
+    client::Maker,
+    error::FetchError,
+    fetcher::{Batch, Fetcher},
+    request::Request,
+};
 
-/// Pieces between the network and the decoder. The network brings some 16 KiB
-/// to 400 KiB at a time, so this is a few MiB at most.
-const IN_FLIGHT: usize = 16;
-/// The most redirects followed.
-const REDIRECTS: usize = 5;
+/// Batches between the network and the decoder, of half a MiB at most each.
+const IN_FLIGHT: usize = 8;
 
 /// Why an image cannot be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,27 @@ pub enum OpenImageError {
         #[source]
         err: io::Error,
     },
+    /// The client certificate cannot be read.
+    #[error("cannot read the client certificate or key {}", path.display())]
+    ReadIdentity {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        #[source]
+        err: io::Error,
+    },
+    /// The client certificate is none.
+    #[error("the client certificate {} and its key cannot be used; want both in PEM", path.display())]
+    Identity {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What the library says.
+        #[source]
+        err: reqwest::Error,
+    },
+    /// They cannot be sent.
+    #[error("the image's credentials cannot be a header; they have line breaks or control characters")]
+    Credentials,
     /// The HTTP library refuses.
     #[error("cannot make an HTTP client; check the CA file and the proxies")]
     Client(#[source] reqwest::Error),
@@ -43,7 +71,7 @@ pub enum OpenImageError {
     Start(#[source] io::Error),
     /// No mirror gives it.
     #[error("cannot fetch the image")]
-    Fetch(#[source] fetcher::FetchError),
+    Fetch(#[source] FetchError),
 }
 
 /// What the reading side asks of the fetching thread.
@@ -54,13 +82,47 @@ pub(crate) enum Command {
     Stream,
 }
 
-/// An image that is being fetched.
+/// What it took, for the report.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    retries: AtomicU64,
+    refetched: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refetched(&self, bytes: u64) {
+        self.refetched.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// An image that is being fetched. Dropping it ends the fetching, at once.
 pub struct HttpSource {
     opened: Opened,
-    commands: SyncSender<Command>,
-    pieces: Receiver<io::Result<bytes::Bytes>>,
+    counters: Arc<Counters>,
+    /// `None` once dropped.
+    fetching: Option<Fetching>,
+    batch: std::vec::IntoIter<bytes::Bytes>,
     piece: bytes::Bytes,
-    started: bool,
+    at: Stage,
+}
+
+/// How far the reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Opened,
+    Streaming,
+    Ended,
+}
+
+/// The other end of the thread.
+struct Fetching {
+    commands: Sender<Command>,
+    pieces: Receiver<io::Result<Batch>>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl HttpSource {
@@ -69,79 +131,88 @@ impl HttpSource {
     /// # Errors
     /// [`OpenImageError`] when none gives the image.
     pub fn open(request: Request) -> Result<Self, OpenImageError> {
-        let client = client(&request)?;
+        let maker = Maker::load(&request)?;
+        let client = maker.make(&request)?;
+        if request.authorization.as_ref().is_some_and(|given| challenge::secret(given.expose()).is_none()) {
+            return Err(OpenImageError::Credentials);
+        }
+        let counters = Arc::new(Counters::default());
         let (to_reader, pieces) = sync_channel(IN_FLIGHT);
-        let (commands, to_fetcher) = sync_channel(1);
+        let (commands, mut to_fetcher) = channel(1);
         let (to_opener, opened) = sync_channel(1);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(OpenImageError::Start)?;
+        let mut fetcher = Fetcher::new(maker, client, request, Arc::clone(&counters));
         let fetch = move || {
             runtime.block_on(
                 async move {
-                    let mut fetcher = Fetcher::new(client, request);
                     match fetcher.open().await {
                         Err(err) => drop(to_opener.send(Err(err))),
-                        Ok((opened, answer)) => {
-                            to_opener.send(Ok(opened)).ok();
-                            fetcher.serve(answer, &to_fetcher, &to_reader).await;
+                        Ok((opened, live)) => {
+                            to_opener.send(Ok(opened.clone())).ok();
+                            fetcher.serve(opened, live, &mut to_fetcher, &to_reader).await;
                         }
                     }
                 }
                 .boxed_local(),
             );
+            // A name that is still being looked up is nobody's any more.
+            runtime.shutdown_background();
         };
-        thread::Builder::new().name("fetch".to_owned()).spawn(fetch).map_err(OpenImageError::Start)?;
+        let thread =
+            thread::Builder::new().name("fetch".to_owned()).spawn(fetch).map_err(OpenImageError::Start)?;
         let gone = || OpenImageError::Start(io::Error::from(io::ErrorKind::BrokenPipe));
         let opened = opened.recv().map_err(|_| gone())?.map_err(OpenImageError::Fetch)?;
-        Ok(Self { opened, commands, pieces, piece: bytes::Bytes::new(), started: false })
+        let fetching = Some(Fetching { commands, pieces, thread });
+        let batch = Batch::new().into_iter();
+        Ok(Self { opened, counters, fetching, batch, piece: bytes::Bytes::new(), at: Stage::Opened })
+    }
+
+    fn fetching(&self) -> io::Result<&Fetching> {
+        self.fetching.as_ref().ok_or_else(gone)
+    }
+
+    /// The next piece; an empty one at the end.
+    fn next(&mut self) -> io::Result<bytes::Bytes> {
+        if let Some(piece) = self.batch.next() {
+            return Ok(piece);
+        }
+        match self.at {
+            Stage::Ended => return Ok(bytes::Bytes::new()),
+            Stage::Opened => {
+                self.fetching()?.commands.blocking_send(Command::Stream).map_err(|_| gone())?;
+                self.at = Stage::Streaming;
+            }
+            Stage::Streaming => (),
+        }
+        self.batch = self.fetching()?.pieces.recv().map_err(|_| gone())??.into_iter();
+        Ok(self.batch.next().unwrap_or_else(|| {
+            self.at = Stage::Ended;
+            bytes::Bytes::new()
+        }))
     }
 }
 
-fn client(request: &Request) -> Result<Client, OpenImageError> {
-    // The library panics without one; a second installation changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .no_proxy()
-        .connect_timeout(request.pace.connect)
-        .redirect(redirect::Policy::limited(REDIRECTS));
-    let (http, https) = &request.proxies;
-    if let Some(url) = http {
-        builder = builder.proxy(reqwest::Proxy::http(url).map_err(OpenImageError::Client)?);
-    }
-    if let Some(url) = https {
-        builder = builder.proxy(reqwest::Proxy::https(url).map_err(OpenImageError::Client)?);
-    }
-    let certificates = match &request.trust {
-        Trust::Anybody => Vec::new(),
-        Trust::Bundle(path) => certificates(path)?,
-    };
-    let believes_all = request.trust == Trust::Anybody;
-    let builder = builder.tls_certs_only(certificates).tls_danger_accept_invalid_certs(believes_all);
-    builder.build().map_err(OpenImageError::Client)
-}
-
-/// Nothing, when there is no file: then nobody is believed.
-fn certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, OpenImageError> {
-    match std::fs::read(path) {
-        Ok(pem) => reqwest::Certificate::from_pem_bundle(&pem).map_err(OpenImageError::Client),
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(err) => Err(OpenImageError::Bundle { path: path.to_owned(), err }),
+impl Drop for HttpSource {
+    fn drop(&mut self) {
+        if let Some(Fetching { commands, pieces, thread }) = self.fetching.take() {
+            // Whatever it waits for, one of these ends it.
+            drop((commands, pieces));
+            thread.join().ok();
+        }
     }
 }
 
 impl Read for HttpSource {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !self.started {
-            self.started = true;
-            self.commands.send(Command::Stream).map_err(|_| gone())?;
-        }
-        if self.piece.is_empty() {
-            self.piece = self.pieces.recv().map_err(|_| gone())??;
+        if self.piece.is_empty() && !into.is_empty() {
+            self.piece = self.next()?;
         }
         let count = self.piece.len().min(into.len());
-        into[..count].copy_from_slice(&self.piece.split_to(count));
+        into[..count].copy_from_slice(&self.piece[..count]);
+        self.piece.advance(count);
         Ok(count)
     }
 }
@@ -157,7 +228,7 @@ impl Source for HttpSource {
     }
 
     fn random(&mut self) -> Option<&mut dyn ReadAt> {
-        if self.opened.ranges && !self.started { Some(self) } else { None }
+        if self.opened.ranges && self.at == Stage::Opened { Some(self) } else { None }
     }
 }
 
@@ -168,7 +239,7 @@ impl ReadAt for HttpSource {
         }
         let (answer, answered) = sync_channel(1);
         let command = Command::Range { at: at.0, length: into.len() as u64, answer };
-        self.commands.send(command).map_err(|_| gone())?;
+        self.fetching()?.commands.blocking_send(command).map_err(|_| gone())?;
         into.copy_from_slice(&answered.recv().map_err(|_| gone())??);
         Ok(())
     }

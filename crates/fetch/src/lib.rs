@@ -1,14 +1,21 @@
 //! Where images come from: HTTP(S) with mirrors, retries and resumption, as an
-//! [`image::Source`].
+//! [`image::Source`]; registries; checksum files.
 
+mod answer;
+mod challenge;
 pub mod checksum;
+mod client;
+mod error;
 mod fetcher;
+mod floor;
 mod http;
+mod mirrors;
+mod prefix;
 mod ranges;
 mod request;
 mod trust;
 
-pub use fetcher::{FetchError, without_secrets};
+pub use error::{FetchError, without_secrets};
 pub use http::{HttpSource, OpenImageError};
 pub use request::{Floor, Identity, Pace, Request};
 pub use trust::{CA_BUNDLE, Trust};

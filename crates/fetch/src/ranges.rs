@@ -10,11 +10,18 @@ pub(super) struct ContentRange {
 }
 
 impl ContentRange {
+    /// How many bytes it is; [`ContentRange::parse`] makes none without any.
+    pub(super) fn length(self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let total = if total == "*" { None } else { Some(total.parse().ok()?) };
-        Some(Self { first: first.parse().ok()?, last: last.parse().ok()?, total })
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        let sound = first <= last && total.is_none_or(|total| last < total);
+        sound.then_some(Self { first, last, total })
     }
 }
 
@@ -27,7 +34,16 @@ mod tests {
         let range = |first, last, total| Some(ContentRange { first, last, total });
         assert_eq!(ContentRange::parse("bytes 5-9/10"), range(5, 9, Some(10)));
         assert_eq!(ContentRange::parse("bytes 0-0/*"), range(0, 0, None));
-        for bad in ["", "bytes */10", "items 0-1/2", "bytes 1-/2", "bytes -1-2/3", "bytes 0-1"] {
+        for bad in [
+            "",
+            "bytes */10",
+            "items 0-1/2",
+            "bytes 1-/2",
+            "bytes -1-2/3",
+            "bytes 0-1",
+            "bytes 2-1/3",
+            "bytes 0-3/3",
+        ] {
             assert_eq!(ContentRange::parse(bad), None, "{bad}");
         }
     }

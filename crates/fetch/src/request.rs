@@ -18,6 +18,8 @@ pub struct Request {
     pub identity: Option<Identity>,
     /// The whole value of an `Authorization` header, for every mirror.
     pub authorization: Option<Secret>,
+    /// What kinds of answer are wanted: the value of an `Accept` header.
+    pub accept: Option<String>,
     /// Proxy for `http` and for `https` URLs.
     pub proxies: (Option<String>, Option<String>),
     /// Hosts, domains and networks reached without a proxy, by commas; `*` is all.
@@ -93,6 +95,7 @@ impl Request {
             trust,
             identity: None,
             authorization: None,
+            accept: None,
             proxies: (None, None),
             no_proxy: None,
             registry: false,
