@@ -42,6 +42,8 @@ pub struct Device {
     bounce: Mutex<Option<Buffer>>,
     /// Set at the first refusal: the kernel cannot make zeros for us.
     writes_zeros: AtomicBool,
+    /// Set at the first refusal: it cannot do so without writing them itself.
+    keeps_blocks: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +166,16 @@ impl Device {
     }
 
     fn new(path: PathBuf, file: File, kind: Kind, size: Bytes, block: BlockSize) -> Self {
-        Self { path, file, kind, size, block, bounce: Mutex::default(), writes_zeros: AtomicBool::new(false) }
+        Self {
+            path,
+            file,
+            kind,
+            size,
+            block,
+            bounce: Mutex::default(),
+            writes_zeros: AtomicBool::new(false),
+            keeps_blocks: AtomicBool::new(false),
+        }
     }
 
     /// Where it was opened.
@@ -305,6 +316,19 @@ impl Target for Device {
             at += step;
         }
         Ok(())
+    }
+
+    /// `PUNCH_HOLE` on a block device is `REQ_OP_WRITE_ZEROES` without the
+    /// fallback of writing (block/fops.c), and may unmap: the cheapest zeros
+    /// there are, and guaranteed ones.
+    fn blank_at(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
+        if !self.keeps_blocks.load(Ordering::Relaxed) {
+            match sys::fs::punch_hole(&self.file, offset.0..offset.0 + length.0) {
+                Err(err) if refuses_zeroing(&err) => self.keeps_blocks.store(true, Ordering::Relaxed),
+                outcome => return outcome,
+            }
+        }
+        self.zero_at(offset, length)
     }
 
     fn read_at(&self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {

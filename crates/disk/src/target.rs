@@ -24,6 +24,15 @@ pub trait Target: Sync {
     /// # Errors
     /// Whatever the kernel reports; a failed call leaves the range undefined.
     fn zero_at(&self, offset: Bytes, length: Bytes) -> io::Result<()>;
+    /// Make `length` bytes at `offset` read back as zeros, in whatever way costs
+    /// least: what was there before may stay on the medium, out of reach. For
+    /// an image, not for an erase. Both are whole blocks.
+    ///
+    /// # Errors
+    /// Whatever the kernel reports; a failed call leaves the range undefined.
+    fn blank_at(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
+        self.zero_at(offset, length)
+    }
     /// Read back exactly `into.len()` bytes from `offset`, from the medium and
     /// not from a cache. Both are whole blocks.
     ///

@@ -11,7 +11,7 @@ use disk::{
 use model::Bytes;
 
 use crate::{
-    Progress, Report, Stage, WriteError, configdrive, sectors,
+    Progress, Report, Stage, Utilisation, WriteError, configdrive, sectors,
     stage::{Staged, cleared, put_failed},
 };
 
@@ -153,6 +153,7 @@ impl<'t, T: Target> Verified<'t, T> {
             read_total: Some(facts.read),
             done,
             total: Some(facts.size),
+            utilisation: Utilisation::default(),
         };
         progress(step(Bytes(0)));
         let finished = step(facts.size);
@@ -209,14 +210,17 @@ impl<'t, T: Target> Verified<'t, T> {
             read: facts.read,
             digests: facts.digests,
             image_size: facts.size,
-            written: writer.written,
-            zeroed: writer.zeroed,
+            written: writer.lanes.written(),
+            zeroed: writer.lanes.zeroed(),
             skipped: writer.skipped,
-            verified: writer.records.proven,
+            verified: writer.lanes.proven(),
             config_drive_partition,
             rewritten_from: self.rewritten_from,
             disk_id: mbr::is_present(&writer.head).then(|| mbr::disk_id(&writer.head)).flatten(),
             seconds: [facts.seconds, self.seconds, seconds],
+            parts: writer.meters.times(),
+            retries: writer.retries,
+            refetched: writer.refetched,
         }
     }
 }

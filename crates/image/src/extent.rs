@@ -23,6 +23,22 @@ impl Slice {
         Self { chunk, range }
     }
 
+    /// The bytes `range` of this part.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        debug_assert!(range.end <= self.range.len());
+        let start = self.range.start;
+        Self { chunk: Arc::clone(&self.chunk), range: start + range.start..start + range.end }
+    }
+
+    /// Add `next` when it follows in the same chunk; false when it does not.
+    pub(crate) fn extend(&mut self, next: &Self) -> bool {
+        let follows = Arc::ptr_eq(&self.chunk, &next.chunk) && self.range.end == next.range.start;
+        if follows {
+            self.range.end = next.range.end;
+        }
+        follows
+    }
+
     /// The bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.chunk[self.range.clone()]

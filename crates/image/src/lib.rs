@@ -7,6 +7,7 @@
 //! partition tables and boot code live, are zero from the first write on and
 //! get their content last, when everything else has been read back.
 
+mod budget;
 mod commit;
 pub mod configdrive;
 mod decode;
@@ -14,7 +15,11 @@ mod decompress;
 mod extent;
 mod format;
 mod install;
+mod lanes;
 pub mod manifest;
+mod meter;
+mod outlet;
+mod pipeline;
 mod readback;
 mod report;
 mod sectors;
@@ -28,6 +33,8 @@ pub use decode::{DecodeError, Flaw};
 pub use decompress::{DECODER_MEMORY, DecompressError};
 pub use format::{Compression, Declared, Format, FormatError, Formats, ParseFormatError};
 pub use install::{Options, install};
+pub use meter::{Part, PartTime, Utilisation};
+pub use pipeline::measure;
 pub use report::{Progress, Report, Stage};
 pub use source::{FileSource, MemorySource, ReadAt, Source};
-pub use stage::{Staged, Verify, WriteError, measure, stage};
+pub use stage::{Staged, Verify, WriteError, stage};

@@ -2,7 +2,7 @@
 
 use model::{Bytes, Digest};
 
-use crate::{Compression, Format};
+use crate::{Compression, Format, PartTime, Utilisation};
 
 /// What a write is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub struct Progress {
     pub done: Bytes,
     /// Bytes of the image that this stage will do, when known.
     pub total: Option<Bytes>,
+    /// How busy each part of the pipeline was of late, and so which one the
+    /// others wait for.
+    pub utilisation: Utilisation,
 }
 
 /// Proof that an image is on a disk. Only [`commit`](crate::Verified::commit)
@@ -75,6 +78,13 @@ pub struct Report {
     pub rewritten_from: Option<u64>,
     /// What Ironic calls the root uuid of a whole-disk image: the MBR disk id.
     pub disk_id: Option<String>,
-    /// Seconds spent in each stage: write, verify, commit.
+    /// Seconds spent in each stage: write, verify, commit. Reading back goes on
+    /// while the disk has nothing to write, so that verify is what was left of it.
     pub seconds: [f64; 3],
+    /// What each part of the pipeline did in that time.
+    pub parts: [PartTime; 5],
+    /// How often the source began again.
+    pub retries: u32,
+    /// Bytes that came more than once because of that; not part of `read`.
+    pub refetched: Bytes,
 }

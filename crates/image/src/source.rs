@@ -21,6 +21,16 @@ pub trait Source: Read + Send {
     fn random(&mut self) -> Option<&mut dyn ReadAt> {
         None
     }
+
+    /// How often it began again, at the byte it had reached or elsewhere.
+    fn retries(&self) -> u32 {
+        0
+    }
+
+    /// Bytes that came more than once because of that.
+    fn refetched(&self) -> Bytes {
+        Bytes(0)
+    }
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {
@@ -30,6 +40,14 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn random(&mut self) -> Option<&mut dyn ReadAt> {
         (**self).random()
+    }
+
+    fn retries(&self) -> u32 {
+        (**self).retries()
+    }
+
+    fn refetched(&self) -> Bytes {
+        (**self).refetched()
     }
 }
 

@@ -1,25 +1,17 @@
 //! The first stage: everything but the ends of the disk.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, sync_channel},
-    },
-    thread,
-    time::Instant,
-};
+use std::{io, sync::Arc, time::Instant};
 
 use disk::Target;
 use model::{Algorithm, Bytes, Digest};
 
 use crate::{
-    Compression, Declared, DecodeError, Format, Options, Progress, Source, Stage,
+    Compression, DecodeError, Format, Options, Progress, Source, Stage,
     commit::{CommitError, Verified},
-    decode::{self, Decoded},
+    decode,
+    meter::Gauge,
+    pipeline::{self, Passed},
     readback::Records,
-    tap,
     writer::{PutError, Writer},
 };
 
@@ -131,7 +123,10 @@ impl WriteError {
                 | DecodeError::Compressed { .. }
                 | DecodeError::Decompress(_)
                 | DecodeError::Flawed { .. } => true,
-                DecodeError::Tables(_) | DecodeError::Source | DecodeError::Stopped => false,
+                DecodeError::Tables(_)
+                | DecodeError::Spill(_)
+                | DecodeError::Source
+                | DecodeError::Stopped => false,
             },
             WriteError::Commit(err) => err.is_refusal(),
             WriteError::Source { .. }
@@ -189,139 +184,19 @@ pub fn stage<T: Target>(
         return Err(WriteError::NoDigest);
     }
     let known = decode::survey(&mut source, options.terms()).map_err(WriteError::Image)?;
+    let known = known.with_spill(options.spill.clone());
     let mut writer = Writer::new(target, Records::new(options.verify));
     let algorithms: Vec<Algorithm> = options.digests.iter().map(Digest::algorithm).collect();
-    let mut put =
-        Put { read_total: source.length(), read: Arc::new(AtomicU64::new(0)), begun: None, size: None };
-    match pipeline(source, known, &algorithms, &mut writer, &mut put, &mut progress) {
-        Ok((read, digests)) => {
-            let broken = WriteError::Broken { what: "the decoder ended early" };
-            let (Some((format, compression)), Some(size)) = (put.begun, put.size) else { return Err(broken) };
+    let passed = pipeline::run(&mut source, known, &algorithms, &mut writer, &mut progress);
+    (writer.retries, writer.refetched) = (source.retries(), source.refetched());
+    match passed {
+        Ok(Passed { format, compression, size, read, digests }) => {
             let seconds = start.elapsed().as_secs_f64();
             let facts = Facts { format, compression, size, read, digests, seconds };
             Ok(Staged { writer, facts, options })
         }
-        Err(err) if put.begun.is_some() => Err(cleared(&mut writer, err)),
-        Err(err) => Err(err),
-    }
-}
-
-/// Run the threads; this one writes.
-fn pipeline<T: Target>(
-    mut source: impl Source,
-    known: decode::Known,
-    algorithms: &[Algorithm],
-    writer: &mut Writer<'_, T>,
-    put: &mut Put,
-    progress: &mut impl FnMut(Progress),
-) -> Result<(Bytes, Vec<Digest>), WriteError> {
-    let (to_hasher, hasher) = sync_channel(tap::IN_FLIGHT);
-    let (to_decoder, decoder) = sync_channel(tap::IN_FLIGHT);
-    let (to_writer, decoded) = sync_channel(tap::IN_FLIGHT);
-    let count = Arc::new(AtomicU64::new(0));
-    put.read = Arc::clone(&count);
-    let (read, hashed, sent, written) = thread::scope(|scope| {
-        let reader_count = Arc::clone(&count);
-        let reading = scope.spawn(move || tap::read(&mut source, &to_hasher, &to_decoder, &reader_count));
-        let hashing = scope.spawn(move || tap::hash(&hasher, algorithms));
-        let decoding = scope.spawn(move || decode::decode(tap::Stream::new(decoder), known, &to_writer));
-        let written = put.run(decoded, writer, progress);
-        (reading.join(), hashing.join(), decoding.join(), written)
-    });
-    let broken = |what| move |_| WriteError::Broken { what };
-    let sent = sent.map_err(broken("the decoder panicked"))?;
-    let read = read.map_err(broken("the reader panicked"))?;
-    written?;
-    // The decoder of a failed source only knows that it failed.
-    let at = count.load(Ordering::Relaxed);
-    let read = read.map_err(|err| WriteError::Source { at, err })?;
-    sent.map_err(WriteError::Image)?;
-    Ok((read, hashed.map_err(broken("the hasher panicked"))?))
-}
-
-/// How long the disk in `source` is. Read to its end when nothing else tells,
-/// so a stream must be opened again afterwards.
-///
-/// # Errors
-/// [`WriteError::Image`] and [`WriteError::Source`], as when it is written.
-pub fn measure(mut source: impl Source, declared: Declared) -> Result<Bytes, WriteError> {
-    let known = decode::survey(&mut source, Options { declared, ..Options::default() }.terms())
-        .map_err(WriteError::Image)?;
-    if let Some(size) = known.size() {
-        return Ok(size);
-    }
-    let (to_decoder, decoder) = sync_channel(tap::IN_FLIGHT);
-    let (to_hasher, hasher) = sync_channel(tap::IN_FLIGHT);
-    let (to_writer, decoded) = sync_channel(tap::IN_FLIGHT);
-    let count = AtomicU64::new(0);
-    let (read, sent, size) = thread::scope(|scope| {
-        let (source, count) = (&mut source, &count);
-        let reading = scope.spawn(move || tap::read(source, &to_hasher, &to_decoder, count));
-        let hashing = scope.spawn(move || tap::hash(&hasher, &[]));
-        let decoding = scope.spawn(move || decode::decode(tap::Stream::new(decoder), known, &to_writer));
-        let size = decoded.into_iter().find_map(|decoded| match decoded {
-            Decoded::Begin { size, .. } => size,
-            Decoded::End { size } => Some(size),
-            Decoded::Extent(_) => None,
-        });
-        drop(hashing.join());
-        (reading.join(), decoding.join(), size)
-    });
-    let broken = |_| WriteError::Broken { what: "measuring panicked" };
-    let at = count.load(Ordering::Relaxed);
-    match (size, read.map_err(broken)?, sent.map_err(broken)?) {
-        (Some(size), _, _) => Ok(size),
-        (None, Err(err), _) => Err(WriteError::Source { at, err }),
-        (None, Ok(_), Err(err)) => Err(WriteError::Image(err)),
-        (None, Ok(_), Ok(())) => Err(WriteError::Broken { what: "the decoder ended early" }),
-    }
-}
-
-/// The writer's end of the pipeline.
-struct Put {
-    read_total: Option<Bytes>,
-    read: Arc<AtomicU64>,
-    /// What the image is; known just before the first byte is written.
-    begun: Option<(Format, Compression)>,
-    /// How long its disk is; known when all of it is written.
-    size: Option<Bytes>,
-}
-
-impl Put {
-    /// Put everything that arrives in its place. Dropping `decoded` on an
-    /// error stops the decoder.
-    fn run<T: Target>(
-        &mut self,
-        decoded: Receiver<Decoded>,
-        writer: &mut Writer<'_, T>,
-        progress: &mut impl FnMut(Progress),
-    ) -> Result<(), WriteError> {
-        let mut total = None;
-        for decoded in decoded {
-            match decoded {
-                Decoded::Begin { format, compression, size } => {
-                    if let Some(image) = size.filter(|&size| size > writer.size()) {
-                        return Err(WriteError::TooLarge { image, capacity: writer.size() });
-                    }
-                    total = size;
-                    self.begun = Some((format, compression));
-                    writer.clear().map_err(|err| put_failed(err, writer))?;
-                }
-                Decoded::Extent(extent) => writer.put(&extent).map_err(|err| put_failed(err, writer))?,
-                Decoded::End { size } => {
-                    writer.finish(size).map_err(|err| put_failed(err, writer))?;
-                    self.size = Some(size);
-                }
-            }
-            progress(Progress {
-                stage: Stage::Write,
-                read: Bytes(self.read.load(Ordering::Relaxed)),
-                read_total: self.read_total,
-                done: Bytes(writer.placed),
-                total,
-            });
-        }
-        Ok(())
+        Err(failed) if failed.begun => Err(cleared(&mut writer, failed.err)),
+        Err(failed) => Err(failed.err),
     }
 }
 
@@ -333,6 +208,7 @@ pub(crate) fn put_failed<T: Target>(err: PutError, writer: &Writer<'_, T>) -> Wr
         PutError::Scattered => WriteError::Scattered { block: writer.block().get() },
         PutError::Gap => WriteError::Gap,
         PutError::Differs { at } => WriteError::DiskLies { at },
+        PutError::Stopped => WriteError::Broken { what: "a writing thread panicked" },
     }
 }
 
@@ -341,7 +217,13 @@ pub(crate) fn cleared<T: Target>(writer: &mut Writer<'_, T>, cause: WriteError) 
     match writer.clear() {
         Ok(()) => cause,
         Err(PutError::Disk { err, .. }) => WriteError::NotCleared { cause: Box::new(cause), err },
-        Err(PutError::Beyond | PutError::Scattered | PutError::Gap | PutError::Differs { .. }) => cause,
+        Err(
+            PutError::Beyond
+            | PutError::Scattered
+            | PutError::Gap
+            | PutError::Differs { .. }
+            | PutError::Stopped,
+        ) => cause,
     }
 }
 
@@ -366,18 +248,23 @@ impl<'t, T: Target> Staged<'t, T> {
             }
         }
         let read = self.facts.read;
-        let total = self.writer.records.waiting();
-        let mut done = Bytes(0);
-        let proven = self.writer.prove(|step| {
-            done.0 += step.0;
+        let (before, left) = (self.writer.lanes.proven(), self.writer.lanes.waiting());
+        let total = Bytes(before.0 + left.0);
+        let mut gauge = Gauge::new(Arc::clone(&self.writer.meters));
+        let mut tell = |waiting: Bytes| {
             progress(Progress {
                 stage: Stage::Verify,
                 read,
                 read_total: Some(read),
-                done,
+                done: Bytes(total.0.saturating_sub(waiting.0)),
                 total: Some(total),
+                utilisation: gauge.utilisation(),
             });
-        });
+        };
+        let proven = self.writer.prove(&mut tell);
+        if proven.is_ok() {
+            tell(Bytes(0));
+        }
         proven.map_err(|err| put_failed(err, &self.writer))
     }
 }

@@ -10,14 +10,14 @@ use std::{
     },
 };
 
-use disk::Buffer;
+use disk::{Buffer, Pool};
 use model::{Algorithm, Bytes, Digest, Hasher};
 
-use crate::{extent::CHUNK, source::Source};
-
-/// Chunks in flight between two threads. Four hide the jitter of a network and
-/// hold 4 MiB.
-pub(crate) const IN_FLIGHT: usize = 4;
+use crate::{
+    extent::CHUNK,
+    meter::{Meter, Meters, Part},
+    source::Source,
+};
 
 /// What the reader hands on. A channel that closes without `End` means that
 /// reading failed.
@@ -28,42 +28,54 @@ pub(crate) enum Message {
     End,
 }
 
-/// Read `source` to its end, chunk by chunk, to the hasher and the decoder.
-/// Returns how many bytes there were; stops early, without error, when the
-/// decoder no longer listens.
-pub(crate) fn read(
-    source: &mut impl Source,
-    to_hasher: &SyncSender<Arc<Buffer>>,
-    to_decoder: &SyncSender<Message>,
-    count: &AtomicU64,
-) -> io::Result<Bytes> {
-    let mut read = 0;
-    loop {
-        let mut chunk = Buffer::zeroed(CHUNK);
-        let length = fill(source, &mut chunk)?;
-        chunk.truncate(length);
-        read += length as u64;
-        count.store(read, Ordering::Relaxed);
+/// The reader's end: where it hands chunks on, and where it has them from.
+pub(crate) struct Tap {
+    pub(crate) to_hasher: SyncSender<Arc<Buffer>>,
+    pub(crate) to_decoder: SyncSender<Message>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) pool: Pool,
+}
+
+impl Tap {
+    /// Read `source` to its end, chunk by chunk, to the hasher and the decoder.
+    /// Returns how many bytes there were; stops early, without error, when the
+    /// decoder no longer listens.
+    pub(crate) fn read(self, source: &mut impl Source, count: &AtomicU64) -> io::Result<Bytes> {
+        let mut read = 0;
+        loop {
+            let mut chunk = self.pool.take();
+            let length = self.meters.of(Part::Net).busy(|| fill(source, &mut chunk))?;
+            chunk.truncate(length);
+            read += length as u64;
+            count.store(read, Ordering::Relaxed);
+            if length > 0 && !self.hand_on(chunk) {
+                return Ok(Bytes(read));
+            }
+            if length < CHUNK {
+                break;
+            }
+        }
+        expect_all(source.length(), read)?;
+        // A decoder that does not listen has failed, and says so itself.
+        self.to_decoder.send(Message::End).ok();
+        Ok(Bytes(read))
+    }
+
+    /// False when somebody no longer listens.
+    fn hand_on(&self, chunk: Buffer) -> bool {
         let chunk = Arc::new(chunk);
-        if length > 0
-            && (to_hasher.send(Arc::clone(&chunk)).is_err()
-                || to_decoder.send(Message::Chunk(chunk)).is_err())
-        {
-            return Ok(Bytes(read));
-        }
-        if length < CHUNK {
-            break;
-        }
+        self.to_hasher.send(Arc::clone(&chunk)).is_ok() && self.to_decoder.send(Message::Chunk(chunk)).is_ok()
     }
-    if let Some(promised) = source.length()
-        && promised.0 != read
-    {
-        let text = format!("{read} bytes came where {} were promised", promised.0);
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+}
+
+fn expect_all(promised: Option<Bytes>, read: u64) -> io::Result<()> {
+    match promised {
+        Some(promised) if promised.0 != read => {
+            let text = format!("{read} bytes came where {} were promised", promised.0);
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+        }
+        Some(_) | None => Ok(()),
     }
-    // A decoder that does not listen has failed, and says so itself.
-    to_decoder.send(Message::End).ok();
-    Ok(Bytes(read))
 }
 
 /// Fill `buffer` as far as `source` goes.
@@ -81,12 +93,10 @@ pub(crate) fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usiz
 }
 
 /// Hash everything that arrives with every one of `algorithms`.
-pub(crate) fn hash(chunks: &Receiver<Arc<Buffer>>, algorithms: &[Algorithm]) -> Vec<Digest> {
+pub(crate) fn hash(chunks: &Receiver<Arc<Buffer>>, algorithms: &[Algorithm], meter: &Meter) -> Vec<Digest> {
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|&algorithm| Hasher::new(algorithm)).collect();
     for chunk in chunks {
-        for hasher in &mut hashers {
-            hasher.update(&chunk);
-        }
+        meter.busy(|| hashers.iter_mut().for_each(|hasher| hasher.update(&chunk)));
     }
     hashers.into_iter().map(Hasher::finish).collect()
 }
@@ -94,6 +104,7 @@ pub(crate) fn hash(chunks: &Receiver<Arc<Buffer>>, algorithms: &[Algorithm]) -> 
 /// The decoder's end: the chunks again, or a plain byte stream.
 pub(crate) struct Stream {
     messages: Receiver<Message>,
+    meters: Arc<Meters>,
     chunk: Option<Arc<Buffer>>,
     at: usize,
     ended: bool,
@@ -101,8 +112,8 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// The stream of what `messages` brings.
-    pub(crate) fn new(messages: Receiver<Message>) -> Self {
-        Self { messages, chunk: None, at: 0, ended: false }
+    pub(crate) fn new(messages: Receiver<Message>, meters: Arc<Meters>) -> Self {
+        Self { messages, meters, chunk: None, at: 0, ended: false }
     }
 
     /// The first bytes, without taking them.
@@ -125,7 +136,7 @@ impl BufRead for Stream {
         let used_up = self.chunk.as_ref().is_none_or(|chunk| self.at >= chunk.len());
         if used_up && !self.ended {
             (self.chunk, self.at) = (None, 0);
-            match self.messages.recv() {
+            match self.meters.of(Part::Decode).waiting(|| self.messages.recv()) {
                 Ok(Message::Chunk(chunk)) => self.chunk = Some(chunk),
                 Ok(Message::End) => self.ended = true,
                 Err(_) => return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the source failed")),

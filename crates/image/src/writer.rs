@@ -1,13 +1,18 @@
 //! Extents onto the disk: all but its first and last mebibyte, which are held
 //! in memory until everything else is proven.
+//!
+//! extents ─▶ [head and tail: held] [blocks not whole: completed] [small: collected] ─▶ lanes
 
-use std::{collections::BTreeMap, io, ops::Range};
+use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
 
-use disk::{Buffer, Target};
+use disk::{Buffer, Pool, Target};
 use model::{BlockSize, Bytes};
 
 use crate::{
-    extent::{CHUNK, Extent},
+    budget::POOLED,
+    extent::{CHUNK, Extent, Slice},
+    lanes::{Job, Lanes},
+    meter::Meters,
     readback::{Record, Records},
 };
 
@@ -15,8 +20,13 @@ use crate::{
 /// copies of any GPT lie within.
 pub(crate) const HELD: u64 = 1 << 20;
 
-/// Writes smaller than this are collected into larger ones.
-const SMALL: usize = 256 << 10;
+/// Writes smaller than this are copied together into larger ones; larger ones
+/// go to the disk from where they are.
+const SMALL: usize = 64 << 10;
+/// What direct I/O takes on every disk.
+const ALIGNMENT: usize = 4096;
+/// The most that is made zero in one go: it cannot be interrupted.
+const ZERO_STEP: u64 = 256 << 20;
 /// The most blocks that are complete only in part, which happens when an image
 /// has smaller clusters than the disk has blocks. 4096 of 4 KiB are 16 MiB.
 const MOST_PARTIAL: usize = 4096;
@@ -39,11 +49,14 @@ pub(crate) enum PutError {
     /// What was written reads back differently.
     #[error("reads back differently at {at}")]
     Differs { at: Bytes },
+    /// A thread that writes has panicked.
+    #[error("a lane ended badly")]
+    Stopped,
 }
 
 /// A disk that is being written.
 pub(crate) struct Writer<'t, T: Target> {
-    pub(crate) target: &'t mut T,
+    pub(crate) target: &'t T,
     size: u64,
     block: u64,
     /// The first mebibyte, or all of a smaller disk.
@@ -51,23 +64,27 @@ pub(crate) struct Writer<'t, T: Target> {
     /// The last mebibyte that is not in `head`.
     pub(crate) tail: Buffer,
     tail_at: u64,
+    /// The last write, when more of the same chunk may follow it.
+    pending: Option<(u64, Slice)>,
     small: Small,
     partial: BTreeMap<u64, Partial>,
-    pub(crate) records: Records,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) pool: Pool,
     /// Bytes of the image that have been put in place.
     pub(crate) placed: u64,
-    /// Bytes written, and bytes zeroed.
-    pub(crate) written: Bytes,
-    pub(crate) zeroed: Bytes,
-    /// Bytes that were on the disk already.
+    /// Bytes of them that were there already.
     pub(crate) skipped: Bytes,
+    /// How often the source began again, and bytes that came twice.
+    pub(crate) retries: u32,
+    pub(crate) refetched: Bytes,
 }
 
 /// Small writes that follow each other.
 struct Small {
     at: u64,
     length: usize,
-    buffer: Buffer,
+    buffer: Option<Buffer>,
 }
 
 /// A block of which some bytes are known.
@@ -81,7 +98,10 @@ fn index(length: u64) -> usize {
 }
 
 impl<'t, T: Target> Writer<'t, T> {
+    /// The one `&mut` makes this the only writer there is.
     pub(crate) fn new(target: &'t mut T, records: Records) -> Self {
+        let target: &T = target;
+        let (meters, pool) = (Arc::new(Meters::new()), Pool::new(CHUNK, POOLED));
         let (size, block) = (target.size().0, target.block().get());
         let head = HELD.min(size);
         let tail_at = size.saturating_sub(HELD).max(head) / block * block;
@@ -91,13 +111,16 @@ impl<'t, T: Target> Writer<'t, T> {
             head: Buffer::zeroed(index(head)),
             tail: Buffer::zeroed(index(size - tail_at)),
             tail_at,
-            small: Small { at: 0, length: 0, buffer: Buffer::zeroed(CHUNK) },
+            pending: None,
+            small: Small { at: 0, length: 0, buffer: None },
             partial: BTreeMap::new(),
-            records,
+            lanes: Arc::new(Lanes::new(records, Arc::clone(&meters), pool.clone())),
+            meters,
+            pool,
             placed: 0,
-            written: Bytes(0),
-            zeroed: Bytes(0),
             skipped: Bytes(0),
+            retries: 0,
+            refetched: Bytes(0),
             target,
         }
     }
@@ -126,7 +149,7 @@ impl<'t, T: Target> Writer<'t, T> {
         match extent {
             Extent::Data { at, bytes } => {
                 self.placed += bytes.bytes().len() as u64;
-                self.put_data(*at, bytes.bytes())
+                self.put_slice(*at, bytes)
             }
             Extent::Zero { at, length } => {
                 self.placed += length.0;
@@ -135,8 +158,18 @@ impl<'t, T: Target> Writer<'t, T> {
         }
     }
 
-    /// Put `bytes` at `at`.
+    /// Put a copy of `bytes` at `at`.
     pub(crate) fn put_data(&mut self, at: Bytes, bytes: &[u8]) -> Result<(), PutError> {
+        for (piece, at) in bytes.chunks(CHUNK).zip((at.0..).step_by(CHUNK)) {
+            let mut chunk = self.pool.take();
+            chunk[..piece.len()].copy_from_slice(piece);
+            self.put_slice(Bytes(at), &Slice::new(Arc::new(chunk), 0..piece.len()))?;
+        }
+        Ok(())
+    }
+
+    fn put_slice(&mut self, at: Bytes, slice: &Slice) -> Result<(), PutError> {
+        let bytes = slice.bytes();
         let range = self.checked(at, bytes.len() as u64)?;
         let of = |part: &Range<u64>| index(part.start - range.start)..index(part.end - range.start);
         let [head, body, tail] = self.parts(&range);
@@ -150,7 +183,9 @@ impl<'t, T: Target> Writer<'t, T> {
         }
         let [front, middle, back] = self.blocks(&body);
         self.put_partial(&front, &bytes[of(&front)])?;
-        self.put_blocks(middle.start, &bytes[of(&middle)])?;
+        if !middle.is_empty() {
+            self.put_blocks(middle.start, slice.part(of(&middle)))?;
+        }
         self.put_partial(&back, &bytes[of(&back)])
     }
 
@@ -167,11 +202,11 @@ impl<'t, T: Target> Writer<'t, T> {
         }
         let [front, middle, back] = self.blocks(&body);
         self.put_partial(&front, &vec![0; index(front.end - front.start)])?;
-        if !middle.is_empty() {
-            let length = Bytes(middle.end - middle.start);
-            self.target.zero_at(Bytes(middle.start), length).map_err(disk_failed(middle.start))?;
-            self.zeroed.0 += length.0;
-            self.record(Record::zeros(middle.start, length.0))?;
+        let mut at = middle.start;
+        while at < middle.end {
+            let length = (middle.end - at).min(ZERO_STEP);
+            self.lanes.submit(Job::Zero { at, length }, self.target)?;
+            at += length;
         }
         self.put_partial(&back, &vec![0; index(back.end - back.start)])
     }
@@ -179,7 +214,7 @@ impl<'t, T: Target> Writer<'t, T> {
     /// What `record` tells is in its place already.
     pub(crate) fn skip(&mut self, record: Record) -> Result<(), PutError> {
         self.placed += record.length();
-        self.record(record)
+        self.lanes.record(record, 0, self.target)
     }
 
     /// Everything has been put: write what is still collected, and pad the
@@ -197,6 +232,7 @@ impl<'t, T: Target> Writer<'t, T> {
 
     /// Write what is collected. Every block must be complete.
     pub(crate) fn settle(&mut self) -> Result<(), PutError> {
+        self.flush_pending()?;
         self.flush_small()?;
         if self.partial.is_empty() { Ok(()) } else { Err(PutError::Gap) }
     }
@@ -227,36 +263,60 @@ impl<'t, T: Target> Writer<'t, T> {
         [range.start..first, first..last, last..range.end]
     }
 
-    fn put_blocks(&mut self, at: u64, bytes: &[u8]) -> Result<(), PutError> {
-        if bytes.is_empty() {
+    /// Put whole blocks. Those that lie side by side in a chunk and on the disk
+    /// become one write without a copy.
+    fn put_blocks(&mut self, at: u64, slice: Slice) -> Result<(), PutError> {
+        if let Some((start, pending)) = &mut self.pending
+            && *start + pending.bytes().len() as u64 == at
+            && pending.extend(&slice)
+        {
             return Ok(());
         }
-        let follows = self.small.at + self.small.length as u64 == at;
-        if !follows || self.small.length + bytes.len() > self.small.buffer.len() {
-            self.flush_small()?;
+        self.flush_pending()?;
+        self.pending = Some((at, slice));
+        Ok(())
+    }
+
+    fn flush_pending(&mut self) -> Result<(), PutError> {
+        let Some((at, bytes)) = self.pending.take() else { return Ok(()) };
+        let aligned = bytes.bytes().as_ptr().addr().is_multiple_of(ALIGNMENT);
+        let length = bytes.bytes().len();
+        for (start, at) in (0..length).step_by(CHUNK).zip((at..).step_by(CHUNK)) {
+            let piece = bytes.part(start..(start + CHUNK).min(length));
+            if aligned && length >= SMALL {
+                self.lanes.submit(Job::Write { at, bytes: piece }, self.target)?;
+            } else {
+                self.collect(at, piece.bytes())?;
+            }
         }
-        if bytes.len() >= SMALL && self.small.length == 0 {
-            return self.write(at, bytes);
+        Ok(())
+    }
+
+    /// Copy `bytes` behind other small writes.
+    fn collect(&mut self, at: u64, bytes: &[u8]) -> Result<(), PutError> {
+        let follows = self.small.at + self.small.length as u64 == at;
+        if !follows || self.small.length + bytes.len() > CHUNK {
+            self.flush_small()?;
         }
         let small = &mut self.small;
         if small.length == 0 {
             small.at = at;
         }
-        small.buffer[small.length..][..bytes.len()].copy_from_slice(bytes);
+        let buffer = small.buffer.get_or_insert_with(|| self.pool.take());
+        buffer[small.length..][..bytes.len()].copy_from_slice(bytes);
         small.length += bytes.len();
         Ok(())
     }
 
     fn flush_small(&mut self) -> Result<(), PutError> {
-        if self.small.length == 0 {
-            return Ok(());
+        let (at, length) = (self.small.at, std::mem::take(&mut self.small.length));
+        match self.small.buffer.take() {
+            Some(buffer) if length > 0 => {
+                let bytes = Slice::new(Arc::new(buffer), 0..length);
+                self.lanes.submit(Job::Write { at, bytes }, self.target)
+            }
+            Some(_) | None => Ok(()),
         }
-        let empty = Small { at: 0, length: 0, buffer: Buffer::zeroed(0) };
-        let mut small = std::mem::replace(&mut self.small, empty);
-        let outcome = self.write(small.at, &small.buffer[..small.length]);
-        small.length = 0;
-        self.small = small;
-        outcome
     }
 
     fn put_partial(&mut self, range: &Range<u64>, bytes: &[u8]) -> Result<(), PutError> {
@@ -272,33 +332,37 @@ impl<'t, T: Target> Writer<'t, T> {
         if partial.known == self.block
             && let Some(whole) = self.partial.remove(&at)
         {
-            return self.put_blocks(at, &whole.buffer);
+            return self.collect(at, &whole.buffer);
         }
         if self.partial.len() > MOST_PARTIAL { Err(PutError::Scattered) } else { Ok(()) }
     }
 
+    /// Have `feed` put extents in their places while the lanes write them.
+    /// When this returns, no write is in flight.
+    ///
+    /// # Errors
+    /// What failed on the disk; what `feed` said is inside.
+    pub(crate) fn write_by_lanes<R>(
+        &mut self,
+        feed: impl FnOnce(&mut Self) -> R,
+    ) -> (R, Result<(), PutError>) {
+        let (lanes, target) = (Arc::clone(&self.lanes), self.target);
+        lanes.run(target, || feed(self))
+    }
+
+    /// Prove that everything written so far is on the disk. `progress` gets the
+    /// bytes that are still to be read back.
+    pub(crate) fn prove(&mut self, progress: impl FnMut(Bytes)) -> Result<(), PutError> {
+        self.lanes.prove(self.target, progress)
+    }
+
+    /// Write this here and now.
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PutError> {
         for (piece, at) in bytes.chunks(CHUNK).zip((at..).step_by(CHUNK)) {
             self.target.write_at(Bytes(at), piece).map_err(disk_failed(at))?;
-            self.written.0 += piece.len() as u64;
-            self.record(Record::data(at, piece))?;
+            self.lanes.record(Record::data(at, piece), piece.len() as u64, self.target)?;
         }
         Ok(())
-    }
-
-    /// Remember what was written; when that is too much, prove it now.
-    fn record(&mut self, record: Record) -> Result<(), PutError> {
-        if self.records.push(record) {
-            self.target.sync().map_err(disk_failed(0))?;
-            self.records.prove(self.target, |_| {})?;
-        }
-        Ok(())
-    }
-
-    /// Prove that everything written so far is on the disk.
-    pub(crate) fn prove(&mut self, progress: impl FnMut(Bytes)) -> Result<(), PutError> {
-        self.target.sync().map_err(disk_failed(0))?;
-        self.records.prove(self.target, progress)
     }
 
     /// Write the ends of the disk that were held back: the tail, then the head
@@ -314,13 +378,13 @@ impl<'t, T: Target> Writer<'t, T> {
     }
 
     fn write_pieces(&mut self, head: &[u8], tail: &[u8]) -> Result<(), PutError> {
+        self.lanes.prove_all();
         let first = head.len().min(index(self.block.max(4096)));
         let pieces = [(self.tail_at, tail), (first as u64, &head[first..]), (0, &head[..first])];
         for (at, bytes) in pieces.into_iter().filter(|(_, bytes)| !bytes.is_empty()) {
             self.write(at, bytes)?;
             self.target.sync().map_err(disk_failed(at))?;
         }
-        self.records.prove_all();
         self.prove(|_| {})
     }
 

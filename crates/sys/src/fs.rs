@@ -22,11 +22,13 @@ mod raw {
     ioctl_write_ptr!(setflags, b'f', 2, std::ffi::c_long);
 }
 
-/// Make `range` (bytes) of a regular file a hole that reads as zeros
+/// Make `range` (bytes) of a regular file a hole that reads as zeros, or of a
+/// block device zeros that the device makes itself
 /// (`FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`).
 ///
 /// # Errors
-/// `EOPNOTSUPP` when the file system has no holes; the caller writes zeros then.
+/// `EOPNOTSUPP` when the file system has no holes, or the device no zeros of its
+/// own; the caller writes zeros then.
 pub fn punch_hole(fd: impl AsFd, range: Range<u64>) -> io::Result<()> {
     let offset = i64::try_from(range.start).map_err(io::Error::other)?;
     let length = i64::try_from(range.end - range.start).map_err(io::Error::other)?;

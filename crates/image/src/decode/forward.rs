@@ -6,10 +6,7 @@
 //! must be the same tables. Where it cannot, tables are used as they pass and a
 //! bounded window reaches back for data that came before its table.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, mpsc::SyncSender},
-};
+use std::{borrow::Cow, sync::Arc};
 
 use disk::Buffer;
 use model::Bytes;
@@ -22,7 +19,10 @@ use super::{
     send, unpack,
     window::{Found, Window},
 };
-use crate::extent::{CHUNK, Extent, Slice};
+use crate::{
+    extent::{CHUNK, Extent, Slice},
+    outlet::Outlet,
+};
 
 /// How far back data is kept that may come before its table, when the tables
 /// are not known beforehand. `qemu-img convert` needs less than a cluster.
@@ -30,7 +30,7 @@ const WINDOW: usize = 16 << 20;
 
 /// Send every piece of `map` to the writer as `content` brings it, and read
 /// `content` to its end. Returns how long the disk is.
-pub(super) fn run(content: &mut Reader, map: Map, to: &SyncSender<Decoded>) -> Result<Bytes, DecodeError> {
+pub(super) fn run(content: &mut Reader, map: Map, to: &Outlet) -> Result<Bytes, DecodeError> {
     let keep = if map.is_surveyed() { 0 } else { WINDOW };
     let mut pass = Pass { window: Window::new(content, keep), map, to, unpacked: None };
     pass.send_zeros()?;
@@ -52,7 +52,7 @@ pub(super) fn run(content: &mut Reader, map: Map, to: &SyncSender<Decoded>) -> R
 struct Pass<'a> {
     window: Window<'a>,
     map: Map,
-    to: &'a SyncSender<Decoded>,
+    to: &'a Outlet,
     /// The last compressed cluster, by its place in the file: several parts of
     /// a disk may share one.
     unpacked: Option<(u64, Arc<Buffer>)>,

@@ -13,7 +13,7 @@ mod vhd;
 mod vhdx;
 mod window;
 
-use std::{io, sync::mpsc::SyncSender};
+use std::io;
 
 use model::Bytes;
 
@@ -25,6 +25,7 @@ use crate::{
     decompress::{Content, DecompressError},
     extent::Extent,
     format::{self, Inside, Terms},
+    outlet::Outlet,
     tap::Stream,
 };
 
@@ -182,7 +183,7 @@ fn tables_of(format: Format) -> Result<Option<Open>, FormatError> {
 
 /// Tell what `stream` is and send all it holds to the writer. Reads the stream
 /// to its end.
-pub(crate) fn decode(mut stream: Stream, known: Known, to: &SyncSender<Decoded>) -> Result<(), DecodeError> {
+pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<(), DecodeError> {
     let terms = known.terms;
     let start = stream.peek().map_err(|_| DecodeError::Source)?;
     let compression = format::compression(start, terms.declared)?;
@@ -207,7 +208,7 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &SyncSender<Decoded>)
     send(to, Decoded::End { size })
 }
 
-fn send(to: &SyncSender<Decoded>, decoded: Decoded) -> Result<(), DecodeError> {
+fn send(to: &Outlet, decoded: Decoded) -> Result<(), DecodeError> {
     to.send(decoded).map_err(|_| DecodeError::Stopped)
 }
 

@@ -1,9 +1,6 @@
 //! Raw images: every byte where it is, with runs of zeros taken out.
 
-use std::{
-    ops::Range,
-    sync::{Arc, mpsc::SyncSender},
-};
+use std::{ops::Range, sync::Arc};
 
 use disk::Buffer;
 use model::Bytes;
@@ -12,6 +9,7 @@ use super::{DecodeError, Decoded, Reader, send};
 use crate::{
     FormatError,
     extent::{Extent, Slice, is_zero},
+    outlet::Outlet,
     format::Inside,
 };
 
@@ -29,7 +27,7 @@ const VHD: &[u8] = b"conectix";
 pub(super) fn decode(
     content: &mut Reader,
     inside: &Inside,
-    to: &SyncSender<Decoded>,
+    to: &Outlet,
 ) -> Result<(), DecodeError> {
     let mut at = 0;
     let mut zeros = Range { start: 0, end: 0 };
@@ -56,7 +54,7 @@ pub(super) fn decode(
     send(to, Decoded::End { size: Bytes(at) })
 }
 
-fn send_zeros(to: &SyncSender<Decoded>, zeros: &mut Range<u64>) -> Result<(), DecodeError> {
+fn send_zeros(to: &Outlet, zeros: &mut Range<u64>) -> Result<(), DecodeError> {
     if !zeros.is_empty() {
         let (at, length) = (Bytes(zeros.start), Bytes(zeros.end - zeros.start));
         send(to, Decoded::Extent(Extent::Zero { at, length }))?;

@@ -24,7 +24,7 @@ use super::{
     trust::Proof,
 };
 use crate::{
-    Compression, Format, Options, Progress, Report, Stage, Staged, Verified, WriteError,
+    Compression, Format, Options, Progress, Report, Stage, Staged, Utilisation, Verified, WriteError,
     extent::{CHUNK, Extent, Slice},
     readback::{Record, Records},
     stage::{Facts, cleared, put_failed},
@@ -109,7 +109,8 @@ pub fn stage_chunks<'t, T: Target>(
 }
 
 fn told(stage: Stage, read: Bytes, done: Bytes, total: Bytes) -> Progress {
-    Progress { stage, read, read_total: None, done, total: Some(total) }
+    let utilisation = Utilisation::default();
+    Progress { stage, read, read_total: None, done, total: Some(total), utilisation }
 }
 
 /// Clear the ends, then fill the disk in. Returns how much was fetched.
