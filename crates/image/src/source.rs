@@ -3,8 +3,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
-    os::unix::fs::FileExt,
+    io::{self, IsTerminal as _, Read, Seek as _},
+    os::{fd::AsFd as _, unix::fs::FileExt},
     path::Path,
 };
 
@@ -104,6 +104,59 @@ impl ReadAt for FileSource {
     }
 }
 
+/// An image from a pipe, or whatever standard input is: in order, once.
+#[derive(Debug)]
+pub struct PipeSource {
+    file: File,
+    /// Of what is left, when it is a file after all.
+    length: Option<Bytes>,
+}
+
+impl PipeSource {
+    /// Standard input.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is a terminal; whatever the kernel reports.
+    pub fn stdin() -> io::Result<Self> {
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            let text = "standard input is a terminal; give it the image by `<` or `|`";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        // Not through the standard library's buffer: it would be one copy more.
+        Self::new(File::from(stdin.as_fd().try_clone_to_owned()?))
+    }
+
+    /// What is left to read of `file`.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a directory; whatever the kernel reports.
+    pub fn new(mut file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory"));
+        }
+        let length = if metadata.is_file() {
+            Some(Bytes(metadata.len().saturating_sub(file.stream_position()?)))
+        } else {
+            None
+        };
+        Ok(Self { file, length })
+    }
+}
+
+impl Read for PipeSource {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read(into)
+    }
+}
+
+impl Source for PipeSource {
+    fn length(&self) -> Option<Bytes> {
+        self.length
+    }
+}
+
 /// An image in memory, which can pretend to know less than it does. For tests.
 #[derive(Debug)]
 pub struct MemorySource {
@@ -153,5 +206,34 @@ impl ReadAt for MemorySource {
         let bytes = start.checked_add(into.len()).and_then(|end| self.bytes.get(start..end));
         into.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_has_an_end_and_no_length() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let mut source = PipeSource::new(File::from(std::os::fd::OwnedFd::from(reader))).expect("opened");
+        writer.write_all(b"image").expect("room");
+        drop(writer);
+        assert_eq!(source.length(), None);
+        assert!(source.random().is_none());
+        assert_eq!(io::read_to_string(&mut source).expect("read"), "image");
+    }
+
+    #[test]
+    fn a_file_in_a_pipes_place_is_read_from_where_it_is() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"read already, image").expect("room");
+        file.seek(io::SeekFrom::Start(14)).expect("seeks");
+        let mut source = PipeSource::new(file).expect("opened");
+        assert_eq!(source.length(), Some(Bytes(5)));
+        assert_eq!(io::read_to_string(&mut source).expect("read"), "image");
+        assert!(PipeSource::new(File::open("/").expect("opens")).is_err(), "a directory");
     }
 }
