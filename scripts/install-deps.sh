@@ -7,6 +7,8 @@ set -eu
 
 # billet-image: boot loaders, file systems, a Debian, image formats.
 packages="grub-pc-bin grub-efi-amd64-bin grub-common dosfstools mtools e2fsprogs mmdebstrap qemu-utils xz-utils zstd"
+# Images in every compression that people use.
+packages="$packages bzip2 gzip lz4"
 # billet-lab and the boots in the tests: virtual servers and their network.
 packages="$packages qemu-system-x86 ovmf ipxe dnsmasq-base iproute2 util-linux"
 # Tests that check our work with other people's tools.

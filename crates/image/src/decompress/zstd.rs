@@ -18,8 +18,6 @@ pub(super) struct Head {
     length: usize,
     /// What must be held of what has been decompressed.
     pub(super) window: Bytes,
-    /// Length of the content.
-    pub(super) content: Option<u64>,
     dictionary: u32,
 }
 
@@ -64,14 +62,13 @@ impl Head {
         let number = |range: std::ops::Range<usize>| {
             bytes[range].iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte))
         };
-        let content = match content_length {
-            0 => None,
-            2 => Some(number(content_at..length) + 256),
-            _ => Some(number(content_at..length)),
+        let window = match (single, content_length) {
+            (false, _) => window(bytes[window_at]),
+            (true, 2) => number(content_at..length) + 256,
+            (true, _) => number(content_at..length),
         };
-        let window = if single { content.unwrap_or_default() } else { window(bytes[window_at]) };
         let dictionary = u32::try_from(number(dictionary_at..content_at)).unwrap_or(u32::MAX);
-        Ok(Head { bytes, length, window: Bytes(window), content, dictionary })
+        Ok(Head { bytes, length, window: Bytes(window), dictionary })
     }
 
     /// That a decoder of at most `limit` can read the frame.
