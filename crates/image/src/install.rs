@@ -4,7 +4,8 @@ use disk::Target;
 use model::{Bytes, Digest};
 
 use crate::{
-    DECODER_MEMORY, Declared, Formats, Progress, Report, Source, Verify, WriteError, format::Terms, stage,
+    DECODER_MEMORY, Declared, Formats, Progress, Report, Source, Spill, Verify, WriteError, format::Terms,
+    stage,
 };
 
 /// What is wanted of a write.
@@ -23,6 +24,9 @@ pub struct Options {
     pub config_drive: Option<Vec<u8>>,
     /// How much is read back.
     pub verify: Verify,
+    /// Where data is kept that comes before its table, in images that can be
+    /// read in order only; without it, a window in memory must do.
+    pub spill: Option<Spill>,
     /// Rewrite a partition table that was made for other sectors than the disk
     /// has, where that leaves every partition mountable. Refused otherwise.
     pub rewrite_sectors: bool,
@@ -37,6 +41,7 @@ impl Default for Options {
             digests: Vec::new(),
             config_drive: None,
             verify: Verify::default(),
+            spill: None,
             rewrite_sectors: false,
         }
     }

@@ -29,12 +29,12 @@ mod tap;
 mod writer;
 
 pub use commit::{CommitError, Verified};
-pub use decode::{DecodeError, Flaw};
+pub use decode::{DecodeError, Flaw, Spill};
 pub use decompress::{DECODER_MEMORY, DecompressError};
 pub use format::{Compression, Declared, Format, FormatError, Formats, ParseFormatError};
 pub use install::{Options, install};
 pub use meter::{Part, PartTime, Utilisation};
 pub use pipeline::measure;
 pub use report::{Progress, Report, Stage};
-pub use source::{FileSource, MemorySource, ReadAt, Source};
+pub use source::{FileSource, MemorySource, PipeSource, ReadAt, Source};
 pub use stage::{Staged, Verify, WriteError, stage};

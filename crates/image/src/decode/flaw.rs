@@ -47,14 +47,14 @@ pub enum Flaw {
     },
     /// Data came before its table, farther back than is kept.
     #[error(
-        "keeps data at byte {at} more than {window} before its table; serve it from a server that \
-         supports Range requests, or convert it with `qemu-img convert`"
+        "keeps data at byte {at} before the table that maps it, and no more than {kept} of such data is kept \
+         here; serve it from a server that supports Range requests, or convert it with `qemu-img convert`"
     )]
     TooFarBack {
         /// Where in the file.
         at: u64,
-        /// How much is kept.
-        window: Bytes,
+        /// How much is kept: the window in memory, or the limit of the spill.
+        kept: Bytes,
     },
     /// Its layout takes more memory than there is for it.
     #[error(

@@ -6,9 +6,8 @@
 //! must be the same tables. Where it cannot, tables are used as they pass and a
 //! bounded window reaches back for data that came before its table.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{ops::Range, thread};
 
-use disk::Buffer;
 use model::Bytes;
 
 use super::{
@@ -16,59 +15,85 @@ use super::{
     flaw::Flaw,
     map::{Check, Map, Todo},
     pieces::{Next, Piece, Table, What},
-    send, unpack,
+    send,
+    spill::Spilled,
     window::{Found, Window},
+    workers::{Packed, Shared, Workers, joined},
 };
 use crate::{
     extent::{CHUNK, Extent, Slice},
     outlet::Outlet,
 };
 
-/// How far back data is kept that may come before its table, when the tables
-/// are not known beforehand. `qemu-img convert` needs less than a cluster.
-const WINDOW: usize = 16 << 20;
+/// A table gives the length of compressed data in sectors, so what follows may
+/// begin within its last one.
+const SPARE: u64 = 511;
 
 /// Send every piece of `map` to the writer as `content` brings it, and read
 /// `content` to its end. Returns how long the disk is.
-pub(super) fn run(content: &mut Reader, map: Map, to: &Outlet) -> Result<Bytes, DecodeError> {
-    let keep = if map.is_surveyed() { 0 } else { WINDOW };
-    let mut pass = Pass { window: Window::new(content, keep), map, to, unpacked: None };
-    pass.send_zeros()?;
-    while let Some(todo) = pass.map.pop() {
-        match todo {
-            Todo::Check(check) => pass.check(check)?,
-            Todo::Next(Next::Table(table)) => pass.table(table)?,
-            Todo::Next(Next::Piece(piece)) => match piece.what {
-                What::Data(length) => pass.data(piece, length.into())?,
-                What::Packed(length) => pass.packed(piece, length.into())?,
-            },
-        }
-    }
-    let length = pass.window.drain()?;
-    pass.map.pieces.check_end(length).map_err(|flaw| pass.map.flawed(flaw))?;
-    Ok(pass.map.size())
-}
-
-struct Pass<'a> {
-    window: Window<'a>,
+pub(super) fn run(
+    content: &mut Reader,
     map: Map,
-    to: &'a Outlet,
-    /// The last compressed cluster, by its place in the file: several parts of
-    /// a disk may share one.
-    unpacked: Option<(u64, Arc<Buffer>)>,
+    spilled: Option<Spilled>,
+    to: &Outlet,
+) -> Result<Bytes, DecodeError> {
+    let shared = Shared::new(map.layout.packing(), map.layout.cluster(), to);
+    let format = map.format;
+    let passed = thread::scope(|scope| {
+        let workers = Workers::new(scope, &shared);
+        Pass { window: Window::new(content, spilled), map, to, workers }.run()
+    });
+    match shared.damaged() {
+        Some(at) => Err(DecodeError::Flawed { format, flaw: Flaw::Cluster { at } }),
+        None => passed,
+    }
 }
 
-impl Pass<'_> {
+struct Pass<'scope, 'env> {
+    window: Window<'env>,
+    map: Map,
+    to: &'env Outlet,
+    workers: Workers<'scope, 'env>,
+}
+
+impl Pass<'_, '_> {
+    fn run(mut self) -> Result<Bytes, DecodeError> {
+        self.learned()?;
+        while let Some(todo) = self.map.pop() {
+            match todo {
+                Todo::Check(check) => self.check(check)?,
+                Todo::Next(Next::Table(table)) => self.table(table)?,
+                Todo::Next(Next::Piece(piece)) => match piece.what {
+                    What::Data(length) => self.data(piece, length.into())?,
+                    What::Packed(length) => self.packed(piece, length.into())?,
+                },
+            }
+        }
+        self.workers.flush()?;
+        let length = self.window.drain()?;
+        self.map.pieces.check_end(length).map_err(|flaw| self.map.flawed(flaw))?;
+        Ok(self.map.size())
+    }
+
     fn check(&mut self, check: Check) -> Result<(), DecodeError> {
-        let slices = self.slices(check.host, check.length, "a table")?;
+        let slices = self.slices(check.host..check.host + check.length, 0, "a table")?;
         check.compare(&joined(&slices)).map_err(|flaw| self.map.flawed(flaw))
     }
 
     fn table(&mut self, table: Table) -> Result<(), DecodeError> {
-        let slices = self.slices(table.host, table.length.into(), "a table")?;
+        let slices = self.slices(table.host..table.host + u64::from(table.length), 0, "a table")?;
         let taken = self.map.layout.take(table, &joined(&slices), &mut self.map.pieces);
         taken.map_err(|flaw| self.map.flawed(flaw))?;
-        self.send_zeros()
+        self.learned()
+    }
+
+    /// More is known than before.
+    fn learned(&mut self) -> Result<(), DecodeError> {
+        if self.map.pieces.is_complete() {
+            self.window.settle();
+        }
+        self.map.pieces.forget_before(self.window.reach());
+        self.map.pieces.take_zeros().try_for_each(|extent| send(self.to, Decoded::Extent(extent)))
     }
 
     /// Data is passed on chunk by chunk, so that a run of any length takes no
@@ -78,9 +103,9 @@ impl Pass<'_> {
         let end = host + length;
         while host < end {
             let next = ((host / CHUNK as u64 + 1) * CHUNK as u64).min(end);
-            for bytes in self.slices(host, next - host, "a cluster of data")? {
-                let length = bytes.bytes().len() as u64;
-                self.send(Extent::Data { at: Bytes(guest), bytes })?;
+            for bytes in self.slices(host..next, 0, "a cluster of data")? {
+                let (at, length) = (Bytes(guest), bytes.bytes().len() as u64);
+                send(self.to, Decoded::Extent(Extent::Data { at, bytes }))?;
                 guest += length;
             }
             host = next;
@@ -89,45 +114,23 @@ impl Pass<'_> {
     }
 
     fn packed(&mut self, piece: Piece, length: u64) -> Result<(), DecodeError> {
-        let cached = self.unpacked.take().filter(|(host, _)| *host == piece.host);
-        let unpacked = match cached {
-            Some((_, unpacked)) => unpacked,
-            None => {
-                let packed = self.slices(piece.host, length, "a compressed cluster")?;
-                let mut unpacked = unpack::empty(self.map.layout.cluster());
-                if !unpack::unpack(self.map.layout.packing(), &joined(&packed), &mut unpacked) {
-                    return Err(self.map.flawed(Flaw::Cluster { at: piece.host }));
-                }
-                Arc::new(unpacked)
-            }
-        };
-        let rest = usize::try_from(self.map.size().0 - piece.guest).unwrap_or(usize::MAX);
-        let bytes = Slice::new(Arc::clone(&unpacked), 0..unpacked.len().min(rest));
-        self.unpacked = Some((piece.host, unpacked));
-        self.send(Extent::Data { at: Bytes(piece.guest), bytes })
+        let bytes = self.slices(piece.host..piece.host + length, SPARE, "a compressed cluster")?;
+        let rest = self.map.size().0 - piece.guest;
+        let length = usize::try_from(self.map.layout.cluster().min(rest)).expect("at most 2 MiB");
+        self.workers.unpack(Packed { host: piece.host, guest: piece.guest, length, bytes })
     }
 
-    fn slices(&mut self, at: u64, length: u64, what: &'static str) -> Result<Vec<Slice>, DecodeError> {
-        match self.window.get(at..at + length)? {
+    fn slices(
+        &mut self,
+        range: Range<u64>,
+        spare: u64,
+        what: &'static str,
+    ) -> Result<Vec<Slice>, DecodeError> {
+        let at = range.start;
+        match self.window.get(range, spare)? {
             Found::Here(slices) => Ok(slices),
-            Found::Gone => Err(self.map.flawed(Flaw::TooFarBack { at, window: Bytes(WINDOW as u64) })),
+            Found::Gone(kept) => Err(self.map.flawed(Flaw::TooFarBack { at, kept })),
             Found::Missing => Err(self.map.flawed(Flaw::Truncated { what, at })),
         }
-    }
-
-    fn send_zeros(&mut self) -> Result<(), DecodeError> {
-        self.map.pieces.take_zeros().try_for_each(|extent| send(self.to, Decoded::Extent(extent)))
-    }
-
-    fn send(&self, extent: Extent) -> Result<(), DecodeError> {
-        send(self.to, Decoded::Extent(extent))
-    }
-}
-
-/// The bytes of `slices` in one piece; copied only where they cross chunks.
-fn joined(slices: &[Slice]) -> Cow<'_, [u8]> {
-    match slices {
-        [slice] => Cow::Borrowed(slice.bytes()),
-        slices => Cow::Owned(slices.iter().map(Slice::bytes).collect::<Vec<_>>().concat()),
     }
 }

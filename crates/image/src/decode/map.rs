@@ -38,12 +38,11 @@ pub(super) type Open = fn(&[u8], Option<Bytes>) -> Result<(Box<dyn Layout>, Piec
 
 /// A layout and how much of it is known.
 pub(super) struct Map {
-    format: Format,
+    pub(super) format: Format,
     pub(super) layout: Box<dyn Layout>,
     pub(super) pieces: Pieces,
     /// What was read before and must stream past the same, by place.
     checks: VecDeque<Check>,
-    surveyed: bool,
 }
 
 /// A part of the file that was read before.
@@ -84,7 +83,7 @@ impl Map {
         length: Option<Bytes>,
     ) -> Result<Self, DecodeError> {
         let (layout, pieces) = open(start, length).map_err(|flaw| DecodeError::Flawed { format, flaw })?;
-        Ok(Self { format, layout, pieces, checks: VecDeque::new(), surveyed: false })
+        Ok(Self { format, layout, pieces, checks: VecDeque::new() })
     }
 
     /// The whole layout, read out of order. `None` when it has more tables or
@@ -114,18 +113,12 @@ impl Map {
         checks.sort_unstable_by_key(|check| check.host);
         map.checks = checks.into();
         map.pieces.forget_claims();
-        map.surveyed = true;
         Ok(Some(map))
     }
 
     /// Length of the disk.
     pub(super) fn size(&self) -> Bytes {
         self.pieces.size()
-    }
-
-    /// True when every piece was known before the stream began.
-    pub(super) fn is_surveyed(&self) -> bool {
-        self.surveyed
     }
 
     /// The part of the file that comes next.

@@ -4,14 +4,17 @@ mod claims;
 mod fields;
 mod flaw;
 mod forward;
+mod gaps;
 mod map;
 mod pieces;
 mod qcow2;
 mod raw;
+mod spill;
 mod unpack;
 mod vhd;
 mod vhdx;
 mod window;
+mod workers;
 
 use std::io;
 
@@ -19,6 +22,8 @@ use model::Bytes;
 
 pub use flaw::Flaw;
 use map::{Map, Open};
+pub use spill::Spill;
+use spill::Spilled;
 
 use crate::{
     Compression, Format, FormatError, ReadAt, Source,
@@ -82,6 +87,9 @@ pub enum DecodeError {
     /// Reading it out of order failed.
     #[error("cannot read the image's tables")]
     Tables(#[source] io::Error),
+    /// Keeping what comes before its table failed.
+    #[error("cannot keep the image's data in the spill directory; is there room?")]
+    Spill(#[source] io::Error),
     /// The source failed; its own error says more.
     #[error("the image's source failed")]
     Source,
@@ -96,6 +104,7 @@ pub(crate) struct Known {
     length: Option<Bytes>,
     map: Option<Map>,
     size: Option<Bytes>,
+    spill: Option<Spill>,
 }
 
 impl Known {
@@ -103,13 +112,19 @@ impl Known {
     pub(crate) fn size(&self) -> Option<Bytes> {
         self.size
     }
+
+    /// Data that comes before its table may be kept there.
+    pub(crate) fn with_spill(mut self, spill: Option<Spill>) -> Self {
+        self.spill = spill;
+        self
+    }
 }
 
 /// Look at `source` out of order, where it allows that: what it is, and the
 /// tables of a format that has some.
 pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, DecodeError> {
     let length = source.length();
-    let mut known = Known { terms, length, map: None, size: None };
+    let mut known = Known { terms, length, map: None, size: None, spill: None };
     let (Some(length), Some(random)) = (length, source.random()) else { return Ok(known) };
     let mut start = vec![0; usize::try_from(length.0).unwrap_or(usize::MAX).min(format::SNIFFED)];
     match random.read_exact_at(Bytes(0), &mut start) {
@@ -204,7 +219,7 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<()
     // Of some formats a table tells, not the header, and it has yet to pass.
     let size = Some(map.size()).filter(|&size| size > Bytes(0));
     send(to, Decoded::Begin { format, compression, size })?;
-    let size = forward::run(&mut content, map, to)?;
+    let size = forward::run(&mut content, map, known.spill.map(Spilled::new), to)?;
     send(to, Decoded::End { size })
 }
 

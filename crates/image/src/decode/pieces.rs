@@ -10,7 +10,7 @@ use crate::extent::Extent;
 /// The most memory for everything that is known of a file's layout. A qcow2 in
 /// clusters of 64 KiB has 24 bytes for every run of clusters, or for every
 /// compressed cluster.
-const MOST_MEMORY: usize = 16 << 20;
+const MOST_MEMORY: usize = 10 << 20;
 /// The longest piece: longer runs are several pieces.
 const LONGEST: u64 = 1 << 30;
 /// The most clusters one owner claims at once.
@@ -58,15 +58,6 @@ pub(super) enum What {
     Data(u32),
     /// One compressed cluster of at most so many bytes.
     Packed(u32),
-}
-
-impl Piece {
-    /// How long it is in the file, at most.
-    pub(super) fn length(&self) -> u64 {
-        match self.what {
-            What::Data(length) | What::Packed(length) => length.into(),
-        }
-    }
 }
 
 /// What comes next in the file.

@@ -9,8 +9,8 @@ use super::{DecodeError, Decoded, Reader, send};
 use crate::{
     FormatError,
     extent::{Extent, Slice, is_zero},
-    outlet::Outlet,
     format::Inside,
+    outlet::Outlet,
 };
 
 /// The granularity of looking for zeros: smaller runs are cheaper to write
@@ -24,11 +24,7 @@ const VHD: &[u8] = b"conectix";
 /// # Errors
 /// [`FormatError`] when what passes turns out to be another format as well:
 /// `inside` tells where one may begin.
-pub(super) fn decode(
-    content: &mut Reader,
-    inside: &Inside,
-    to: &Outlet,
-) -> Result<(), DecodeError> {
+pub(super) fn decode(content: &mut Reader, inside: &Inside, to: &Outlet) -> Result<(), DecodeError> {
     let mut at = 0;
     let mut zeros = Range { start: 0, end: 0 };
     let mut last = [0; 512];

@@ -1,8 +1,11 @@
 //! One compressed cluster.
 
-use disk::Buffer;
 use flate2::{Decompress, FlushDecompress, Status};
-use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
+use zstd::{bulk::Decompressor, zstd_safe::find_frame_compressed_size};
+
+/// The table counts the sectors of a compressed cluster, so less than one may
+/// be left over behind it.
+const MOST_LEFT: usize = 512;
 
 /// How clusters are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,27 +16,42 @@ pub(super) enum Packing {
     Zstd,
 }
 
-/// The largest zstd window in a cluster: clusters are at most 2 MiB, and
-/// encoders that do not know the size declare up to four times as much.
-const WINDOW_LOG: u32 = 23;
+/// Decompresses clusters, one after the other.
+pub(super) struct Unpacker(Kind);
 
-/// The table counts the sectors of a compressed cluster, so less than one may
-/// be left over behind it.
-const MOST_LEFT: usize = 512;
+enum Kind {
+    Deflate(Decompress),
+    /// A cluster is unpacked at once, so its window is the cluster itself and
+    /// takes no memory.
+    Zstd(Decompressor<'static>),
+    /// The decompressor could not be made: nothing can be unpacked.
+    None,
+}
 
-/// Decompress `packed`, which holds one compressed cluster, into `cluster`.
-/// False when it is anything but exactly one cluster.
-pub(super) fn unpack(packing: Packing, packed: &[u8], cluster: &mut [u8]) -> bool {
-    let used = match packing {
-        Packing::Deflate => inflate(packed, cluster),
-        Packing::Zstd => unzstd(packed, cluster),
-    };
-    used.is_some_and(|used| packed.len() - used < MOST_LEFT)
+impl Unpacker {
+    /// One for clusters that are packed like that.
+    pub(super) fn new(packing: Packing) -> Self {
+        Self(match packing {
+            Packing::Deflate => Kind::Deflate(Decompress::new(false)),
+            Packing::Zstd => Decompressor::new().map_or(Kind::None, Kind::Zstd),
+        })
+    }
+
+    /// Decompress `packed`, which holds one compressed cluster, into `cluster`.
+    /// False when it is anything but exactly one cluster.
+    pub(super) fn unpack(&mut self, packed: &[u8], cluster: &mut [u8]) -> bool {
+        let used = match &mut self.0 {
+            Kind::Deflate(inflater) => inflate(inflater, packed, cluster),
+            Kind::Zstd(decompressor) => unzstd(decompressor, packed, cluster),
+            Kind::None => None,
+        };
+        used.is_some_and(|used| packed.len() - used < MOST_LEFT)
+    }
 }
 
 /// How much of `packed` was used, if it is exactly one cluster.
-fn inflate(packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
-    let mut inflater = Decompress::new(false);
+fn inflate(inflater: &mut Decompress, packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
+    inflater.reset(false);
     let mut status = inflater.decompress(packed, cluster, FlushDecompress::Finish).ok()?;
     if status != Status::StreamEnd && inflater.total_out() == cluster.len() as u64 {
         // A full buffer can hide the end of the stream, which takes no room.
@@ -44,25 +62,44 @@ fn inflate(packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
     whole.then_some(usize::try_from(inflater.total_in()).ok()?)
 }
 
-fn unzstd(packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
-    let mut decoder = Decoder::new().ok()?;
-    decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).ok()?;
-    let mut input = InBuffer::around(packed);
-    let length = cluster.len();
-    let mut output = OutBuffer::around(cluster);
-    loop {
-        let before = (input.pos(), output.pos());
-        let more = decoder.run(&mut input, &mut output).ok()?;
-        if more == 0 {
-            return (output.pos() == length).then_some(input.pos());
-        }
-        if before == (input.pos(), output.pos()) {
-            return None;
-        }
-    }
+fn unzstd(decompressor: &mut Decompressor<'_>, packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
+    let used = find_frame_compressed_size(packed).ok()?;
+    let frame = packed.get(..used)?;
+    let length = decompressor.decompress_to_buffer(frame, cluster).ok()?;
+    (length == cluster.len()).then_some(used)
 }
 
-/// A cluster of memory to decompress into.
-pub(super) fn empty(length: u64) -> Buffer {
-    Buffer::zeroed(usize::try_from(length).expect("at most 2 MiB"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn deflated(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("in memory");
+        encoder.finish().expect("in memory")
+    }
+
+    #[test]
+    fn only_exactly_one_cluster_unpacks_and_contexts_are_used_again() {
+        let content: Vec<u8> = (0..65_536_u32).map(|at| (at / 7).to_le_bytes()[0]).collect();
+        let zstd = |bytes: &[u8]| zstd::bulk::compress(bytes, 1).expect("in memory");
+        for (packing, packed, short) in [
+            (Packing::Deflate, deflated(&content), deflated(&content[1..])),
+            (Packing::Zstd, zstd(&content), zstd(&content[1..])),
+        ] {
+            let mut unpacker = Unpacker::new(packing);
+            let mut cluster = vec![0; content.len()];
+            let padded = |more: usize| [&packed[..], &vec![0xee; more]].concat();
+            for good in [padded(0), padded(1), padded(511)] {
+                cluster.fill(0);
+                assert!(unpacker.unpack(&good, &mut cluster) && cluster == content, "{packing:?}");
+                for bad in [&padded(512)[..], &short, &packed[..packed.len() - 1], &[], &[0xff; 600]] {
+                    assert!(!unpacker.unpack(bad, &mut cluster), "{packing:?} {}", bad.len());
+                }
+                // One that holds more than a cluster.
+                assert!(!unpacker.unpack(&good, &mut cluster[1..]), "{packing:?}");
+            }
+        }
+    }
 }
