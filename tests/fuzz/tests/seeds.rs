@@ -1,0 +1,115 @@
+//! How the seeds under `corpus/` were made: `cargo test -p fuzz --test seeds --
+//! --ignored` makes them again, with qemu-img, sgdisk, gzip and zstd.
+
+use std::{fs, path::Path, process::Command};
+
+use fuzz::corpus;
+
+/// Noise, text and holes, in little room.
+fn content(length: usize) -> Vec<u8> {
+    let mut noise = 7_u64;
+    let mut bytes = vec![0; length];
+    for (number, sector) in bytes.chunks_mut(512).enumerate() {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        match number % 97 {
+            0 => sector[..64].fill_with(|| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                noise.to_be_bytes()[0]
+            }),
+            1 | 2 => sector.iter_mut().zip(b"billet ".iter().cycle()).for_each(|(to, from)| *to = *from),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+fn run(dir: &Path, line: &str) {
+    let output = Command::new("sh").args(["-c", line]).current_dir(dir).output().expect("sh runs");
+    assert!(output.status.success(), "{line}: {output:?}");
+}
+
+/// Target, name and the commands that make `seed` of `disk.raw` (1 MiB and a
+/// sector, or what the first command makes of it).
+const SEEDS: &[(&str, &str, &str)] = &[
+    ("qcow2", "v3-64k", "qemu-img convert -O qcow2 disk.raw seed"),
+    ("qcow2", "v2-4k", "qemu-img convert -O qcow2 -o compat=0.10,cluster_size=4k disk.raw seed"),
+    ("qcow2", "zlib-512", "qemu-img convert -c -O qcow2 -o cluster_size=512 disk.raw seed"),
+    ("qcow2", "zlib-4k", "qemu-img convert -c -O qcow2 -o cluster_size=4k disk.raw seed"),
+    (
+        "qcow2",
+        "zstd-4k",
+        "qemu-img convert -c -O qcow2 -o cluster_size=4k,compression_type=zstd disk.raw seed",
+    ),
+    ("qcow2", "extended", "qemu-img convert -O qcow2 -o extended_l2=on,cluster_size=16k disk.raw seed"),
+    (
+        "qcow2",
+        "snapshot",
+        "qemu-img convert -O qcow2 -o cluster_size=4k disk.raw seed && qemu-img snapshot -c one seed \
+         && qemu-io -f qcow2 -c 'write -P 7 64k 16k' seed && qemu-img bitmap --add -f qcow2 seed map",
+    ),
+    ("vmdk", "sparse", "qemu-img convert -O vmdk disk.raw seed"),
+    ("vmdk", "stream", "qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw seed"),
+    ("vmdk", "zeroed", "qemu-img convert -S 0 -O vmdk -o zeroed_grain=on disk.raw seed"),
+    ("vhd", "dynamic", "qemu-img convert -O vpc -o force_size=on disk.raw seed"),
+    ("vhd", "dynamic-geometry", "qemu-img convert -O vpc disk.raw seed"),
+    ("vhd", "fixed", "qemu-img convert -O vpc -o subformat=fixed,force_size=on disk.raw seed"),
+    ("vhdx", "dynamic", "qemu-img convert -O vhdx -o block_size=1M disk.raw seed"),
+    ("vhdx", "fixed", "qemu-img convert -O vhdx -o block_size=1M,subformat=fixed disk.raw seed"),
+    ("raw", "plain", "cp disk.raw seed"),
+    ("raw", "gpt", "truncate -s 2M seed && sgdisk -a 1 -n 1:64:1024 seed"),
+    ("raw", "mbr", "truncate -s 2M seed && sgdisk -a 1 -n 1:64:1024 seed && sgdisk -m 1 seed"),
+    ("compressed", "gzip", "gzip -nc disk.raw > seed"),
+    ("compressed", "gzip-members", "(head -c 9999 disk.raw | gzip -nc; gzip -nc < disk.raw) > seed"),
+    ("compressed", "zstd", "zstd -q -c disk.raw > seed"),
+    ("compressed", "zstd-long", "zstd -q --ultra -20 --check -c disk.raw > seed"),
+    ("compressed", "zstd-frames", "(head -c 9999 disk.raw | zstd -q -c; zstd -q -c disk.raw) > seed"),
+    ("compressed", "xz", "xz -c disk.raw > seed"),
+    ("compressed", "xz-blocks", "xz -c --check=sha256 --block-size=100000 disk.raw > seed"),
+    ("compressed", "xz-bcj", "xz -c --check=crc32 --x86 --lzma2=preset=1 disk.raw > seed"),
+    ("compressed", "bzip2", "bzip2 -c disk.raw > seed"),
+    ("compressed", "bzip2-streams", "(head -c 9999 disk.raw | bzip2 -c; bzip2 -1 -c disk.raw) > seed"),
+    ("compressed", "lz4", "lz4 -q -c disk.raw > seed"),
+    ("compressed", "lz4-dependent", "lz4 -q -BD -B4 --content-size -c disk.raw > seed"),
+    ("compressed", "qcow2-gz", "qemu-img convert -O qcow2 disk.raw a && gzip -nc a > seed"),
+    ("compressed", "qcow2-zst", "qemu-img convert -c -O qcow2 disk.raw a && zstd -q -c a > seed"),
+    ("gpt", "one", "truncate -s 2M seed && sgdisk -a 1 -n 1:64:1024 seed && truncate -s 32k seed"),
+    (
+        "gpt",
+        "four",
+        "truncate -s 9M seed && sgdisk -n 1::+1M -n 2::+1M -n 3::+1M -n 4 seed && truncate -s 32k seed",
+    ),
+    (
+        "mbr",
+        "one",
+        "truncate -s 2M seed && sgdisk -a 1 -n 1:64:1024 seed && sgdisk -m 1 seed && truncate -s 512 seed",
+    ),
+    ("config-drive", "fat", "truncate -s 256k a && mkfs.vfat -n config-2 a && gzip -nc a > seed"),
+    (
+        "config-drive",
+        "fat-text",
+        "truncate -s 256k a && mkfs.vfat -n config-2 a && gzip -nc a | base64 > seed",
+    ),
+];
+
+#[test]
+#[ignore = "makes files of the repository"]
+fn the_seeds_are_made() {
+    for (target, name, line) in SEEDS {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("disk.raw"), content((1 << 20) + 512)).expect("written");
+        run(dir.path(), line);
+        let seed = fs::read(dir.path().join("seed")).expect("made");
+        corpus::keep(&corpus::directory(target), name, &seed).expect("kept");
+    }
+}
+
+#[test]
+fn every_target_has_seeds_and_they_are_small() {
+    let mut total = 0;
+    for target in fuzz::TARGETS {
+        let kept = corpus::load(target.name).expect("the corpus can be read");
+        assert!(!kept.is_empty(), "{} has no seeds", target.name);
+        total += kept.iter().map(|kept| fs::metadata(&kept.path).expect("a file").len()).sum::<u64>();
+    }
+    assert!(total <= 1 << 20, "the corpus is {total} bytes");
+}
