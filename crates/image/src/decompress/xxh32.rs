@@ -9,14 +9,19 @@ const STRIPE: usize = 16;
 pub(super) struct Xxh32 {
     lanes: [u32; 4],
     rest: [u8; STRIPE],
-    length: u64,
+    /// How many of `rest` wait for their stripe to be full.
+    waiting: usize,
+    /// Bytes in all, modulo 2^32, as the specification counts them.
+    length: u32,
+    /// Whether there was a whole stripe.
+    mixed: bool,
 }
 
 impl Xxh32 {
     pub(super) fn new() -> Self {
         let [one, two, ..] = PRIMES;
         let lanes = [one.wrapping_add(two), two, 0, 0_u32.wrapping_sub(one)];
-        Self { lanes, rest: [0; STRIPE], length: 0 }
+        Self { lanes, rest: [0; STRIPE], waiting: 0, length: 0, mixed: false }
     }
 
     /// The checksum of `bytes`.
@@ -26,43 +31,41 @@ impl Xxh32 {
         hash.finish()
     }
 
-    /// How many bytes wait for their stripe to be full.
-    fn waiting(&self) -> usize {
-        (self.length % STRIPE as u64) as usize
-    }
-
     pub(super) fn update(&mut self, mut bytes: &[u8]) {
-        let waiting = self.waiting();
-        self.length += bytes.len() as u64;
-        if waiting > 0 {
-            let count = bytes.len().min(STRIPE - waiting);
+        self.length = bytes.chunks(1 << 30).fold(self.length, |length, part| {
+            length.wrapping_add(u32::try_from(part.len()).expect("at most a gibibyte"))
+        });
+        if self.waiting > 0 {
+            let count = bytes.len().min(STRIPE - self.waiting);
             let (first, after) = bytes.split_at(count);
-            self.rest[waiting..waiting + count].copy_from_slice(first);
-            if waiting + count < STRIPE {
+            self.rest[self.waiting..self.waiting + count].copy_from_slice(first);
+            self.waiting += count;
+            if self.waiting < STRIPE {
                 return;
             }
             mix(&mut self.lanes, &self.rest);
-            bytes = after;
+            (self.mixed, bytes) = (true, after);
         }
         let (stripes, rest) = bytes.as_chunks();
         for stripe in stripes {
             mix(&mut self.lanes, stripe);
         }
+        self.mixed |= !stripes.is_empty();
+        self.waiting = rest.len();
         self.rest[..rest.len()].copy_from_slice(rest);
     }
 
     pub(super) fn finish(&self) -> u32 {
         let [one, two, three, four, five] = PRIMES;
         let [a, b, c, d] = self.lanes;
-        let mut hash = if self.length < STRIPE as u64 {
-            five
-        } else {
+        let mut hash = if self.mixed {
             let turned = [a.rotate_left(1), b.rotate_left(7), c.rotate_left(12), d.rotate_left(18)];
             turned.into_iter().fold(0, u32::wrapping_add)
+        } else {
+            five
         };
-        // The specification counts modulo 2^32.
-        hash = hash.wrapping_add((self.length & u64::from(u32::MAX)) as u32);
-        let (words, bytes) = self.rest[..self.waiting()].as_chunks();
+        hash = hash.wrapping_add(self.length);
+        let (words, bytes) = self.rest[..self.waiting].as_chunks();
         for &word in words {
             let word = u32::from_le_bytes(word).wrapping_mul(three);
             hash = hash.wrapping_add(word).rotate_left(17).wrapping_mul(four);
@@ -95,7 +98,7 @@ mod tests {
         // The sanity buffer of xxHash's own tests.
         let mut seed = 0x9E37_79B1_u32;
         let mut byte = || {
-            let byte = (seed >> 24) as u8;
+            let [.., byte] = seed.to_le_bytes();
             seed = seed.wrapping_mul(seed);
             byte
         };

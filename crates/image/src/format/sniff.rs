@@ -172,9 +172,10 @@ const ISO_MAGIC: usize = 0x8001;
 fn check_raw(content: &[u8], compression: Compression) -> Result<(), FormatError> {
     if let Some(inner) = packed(content) {
         let inner = inner.unwrap_or(Compression::Zstd).adjective();
-        return Err(match compression {
-            Compression::None => FormatError::NotADisk { found: inner },
-            outer => FormatError::Twice { outer: outer.adjective(), inner },
+        let outer = compression.adjective();
+        return Err(match compression == Compression::None {
+            true => FormatError::NotADisk { found: inner },
+            false => FormatError::Twice { outer, inner },
         });
     }
     if let Some((_, found)) = FOREIGN_COMPRESSIONS.iter().find(|(magic, _)| has(content, 0, magic)) {
