@@ -10,15 +10,15 @@ const CRC32C: [u32; 256] = table(0x82f6_3b78);
 
 const fn table(polynomial: u32) -> [u32; 256] {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0_u32;
     while byte < 256 {
-        let mut crc = byte as u32;
+        let mut crc = byte;
         let mut bit = 0;
         while bit < 8 {
             crc = crc >> 1 ^ (crc & 1).wrapping_neg() & polynomial;
             bit += 1;
         }
-        table[byte] = crc;
+        table[byte as usize] = crc;
         byte += 1;
     }
     table

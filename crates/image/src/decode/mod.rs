@@ -161,8 +161,8 @@ pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, De
 /// True when the last sector is the footer of a fixed VHD, which begins like any
 /// raw disk.
 fn ends_as_vhd(random: &mut dyn ReadAt, length: Bytes) -> Result<bool, DecodeError> {
-    let Some(at) = length.0.checked_sub(vhd::FOOTER) else { return Ok(false) };
-    let mut footer = [0; vhd::FOOTER as usize];
+    let Some(at) = length.0.checked_sub(vhd::FOOTER as u64) else { return Ok(false) };
+    let mut footer = [0; vhd::FOOTER];
     random.read_exact_at(Bytes(at), &mut footer).map_err(DecodeError::Tables)?;
     Ok(vhd::is_fixed(&footer))
 }

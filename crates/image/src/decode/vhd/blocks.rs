@@ -10,9 +10,11 @@ use super::{
         pieces::{Kind as Tells, Pieces, Table},
         unpack::Packing,
     },
-    footer::{FOOTER, Footer, Kind, is_sound},
+    footer::{self, Footer, Kind, is_sound},
 };
 
+/// How long the footer is.
+const FOOTER: u64 = footer::FOOTER as u64;
 /// How long the header of a dynamic VHD is.
 const HEADER: u64 = 1024;
 /// The longest block allocation table that is read: 2040 GiB in blocks of

@@ -8,7 +8,7 @@ use super::super::{
 };
 
 /// How long a footer is.
-pub(in super::super) const FOOTER: u64 = 512;
+pub(in super::super) const FOOTER: usize = 512;
 
 /// The most cylinders, heads and sectors, which stand for "look elsewhere".
 const MOST_GEOMETRY: u64 = 65535 * 16 * 255;
