@@ -289,8 +289,11 @@ impl Fetcher {
                 if at > 0 && known.differs(&now) {
                     return Err(self.changed());
                 }
-                self.mirrors.current_mut().ranges &= !ranged;
-                self.remember(now);
+                let mirror = self.mirrors.current_mut();
+                mirror.ranges &= !ranged;
+                if at == 0 || mirror.validator == Validator::Unseen {
+                    mirror.validator = now;
+                }
                 self.live(response, at).await
             }
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => Err(self.no_range(at)),
@@ -310,8 +313,9 @@ impl Fetcher {
         }
     }
 
+    /// The version that is being fetched stays the one it is.
     fn remember(&mut self, validator: Validator) {
-        if validator != Validator::Absent || self.mirrors.current().validator == Validator::Unseen {
+        if self.mirrors.current().validator == Validator::Unseen {
             self.mirrors.current_mut().validator = validator;
         }
     }

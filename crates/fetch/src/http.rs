@@ -227,6 +227,14 @@ impl Source for HttpSource {
         self.opened.length.map(Bytes)
     }
 
+    fn retries(&self) -> u32 {
+        u32::try_from(self.counters.retries.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+    }
+
+    fn refetched(&self) -> Bytes {
+        Bytes(self.counters.refetched.load(Ordering::Relaxed))
+    }
+
     fn random(&mut self) -> Option<&mut dyn ReadAt> {
         if self.opened.ranges && self.at == Stage::Opened { Some(self) } else { None }
     }
