@@ -55,7 +55,8 @@ pub enum Ranges {
     Forgotten,
     /// A range that begins this many bytes later, and says so.
     Other(u64),
-    /// The range that was asked for by name, and the bytes from this much later.
+    /// The range that was asked for by name, and the bytes from this much later
+    /// (before it, when there are none later).
     Mislabelled(u64),
     /// The right range of a file that is longer by this.
     WrongTotal(u64),
@@ -89,8 +90,8 @@ pub enum Length {
     Chunked,
     /// Chunked, and without the last chunk.
     ChunkedOpen,
-    /// Chunked, and after the first chunk the sizes are garbage.
-    ChunkedGarbage,
+    /// Chunked, and after so many bytes the sizes are garbage.
+    ChunkedGarbage(u64),
 }
 
 /// By what a version can be told.

@@ -146,8 +146,9 @@ fn partial(part: Part, total: u64, act: &Act) -> (Part, Vec<String>) {
     match act.ranges {
         Ranges::Other(by) => (moved(by), label(moved(by), total)),
         Ranges::Mislabelled(by) => {
-            let wrong = moved(by);
-            (wrong, label(Part { length: wrong.length, ..part }, total))
+            let fits = part.at + by + part.length <= total;
+            let at = if fits { part.at + by } else { part.at.saturating_sub(by) };
+            (Part { at, ..part }, label(part, total))
         }
         Ranges::WrongTotal(by) => (part, label(part, total + by)),
         Ranges::Unlabelled => (part, Vec::new()),
@@ -194,7 +195,7 @@ fn length(true_length: u64, length: Length) -> Vec<String> {
         Length::Unsaid => Vec::new(),
         Length::Twice => vec![is(true_length), is(true_length + 1)],
         Length::NoNumber => vec!["Content-Length: many".to_owned()],
-        Length::Chunked | Length::ChunkedOpen | Length::ChunkedGarbage => {
+        Length::Chunked | Length::ChunkedOpen | Length::ChunkedGarbage(_) => {
             vec!["Transfer-Encoding: chunked".to_owned()]
         }
     }
@@ -273,8 +274,8 @@ impl Sender<'_> {
     fn frame(&mut self, piece: &[u8]) -> io::Result<()> {
         match self.act.length {
             Length::Chunked | Length::ChunkedOpen => write!(self.to, "{:x}\r\n", piece.len())?,
-            Length::ChunkedGarbage if self.sent > 0 => self.to.write_all(b"zz\r\n")?,
-            Length::ChunkedGarbage => write!(self.to, "{:x}\r\n", piece.len())?,
+            Length::ChunkedGarbage(after) if self.sent >= after => self.to.write_all(b"zz\r\n")?,
+            Length::ChunkedGarbage(_) => write!(self.to, "{:x}\r\n", piece.len())?,
             Length::True
             | Length::Longer(_)
             | Length::Shorter(_)
