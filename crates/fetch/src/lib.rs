@@ -4,6 +4,7 @@
 mod answer;
 mod challenge;
 pub mod checksum;
+pub mod chunks;
 mod client;
 mod error;
 mod fetcher;

@@ -12,10 +12,11 @@ use std::{
 
 use disk::Buffer;
 
-use super::{Chunk, ChunkSource, Encoding, index, spans::Span};
+use super::{Chunk, ChunkSource, Encoding, Piece, index, spans::Span};
 
-/// The most mirrors that may give wrong bytes for one span before it is given up.
-const MOST_WRONG: usize = 16;
+/// The most fetches in a row for one span that bring no right chunk: mirrors that
+/// lie are struck out, and those that break off rest, so this many mean neither.
+const MOST_FRUITLESS: u32 = 32;
 
 /// A chunk that is what the manifest says.
 pub(super) struct Brought {
@@ -62,29 +63,59 @@ impl<C: ChunkSource, S: Iterator<Item = Span>> Bringer<'_, C, S> {
         to: &SyncSender<io::Result<Brought>>,
     ) -> io::Result<Sent> {
         let mut numbers = &span.chunks[..];
-        for _ in 0..=MOST_WRONG {
-            let Some(&first) = numbers.first() else { return Ok(Sent::All) };
+        let mut fruitless = 0;
+        while let Some(&first) = numbers.first() {
             let from = self.chunks[index(first)].offset;
             let piece = self.source.fetch(from..span.bytes.end)?;
             self.fetched.fetch_add(piece.bytes.len() as u64, Ordering::Relaxed);
-            while let Some((&number, rest)) = numbers.split_first() {
-                let chunk = &self.chunks[index(number)];
-                let Some(content) = unpacker.unpack(chunk, from, &piece.bytes) else {
-                    self.source.distrust(piece.mirror);
-                    break;
-                };
-                if to.send(Ok(Brought { at: chunk.at, content: Arc::new(content) })).is_err() {
-                    return Ok(Sent::Stopped);
-                }
-                numbers = rest;
+            let before = numbers.len();
+            if self.piece(&mut numbers, from, &piece, unpacker, to) == Sent::Stopped {
+                return Ok(Sent::Stopped);
+            }
+            fruitless = if numbers.len() < before { 0 } else { fruitless + 1 };
+            if fruitless == MOST_FRUITLESS {
+                let text = format!("{fruitless} tries brought no right chunk from byte {from} of the image");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
         }
-        let text = format!("{MOST_WRONG} mirrors gave wrong bytes for {:?} of the image", span.bytes);
-        Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        Ok(Sent::All)
+    }
+
+    /// Take the first of `numbers` for as long as their chunks are in `piece`,
+    /// which starts at `from` in the file.
+    fn piece(
+        &self,
+        numbers: &mut &[u32],
+        from: u64,
+        piece: &Piece,
+        unpacker: &mut Unpacker,
+        to: &SyncSender<io::Result<Brought>>,
+    ) -> Sent {
+        while let Some((&number, rest)) = numbers.split_first() {
+            let chunk = &self.chunks[index(number)];
+            let Some(stored) = part(chunk, from, &piece.bytes) else { break };
+            let Some(content) = unpacker.unpack(chunk, stored) else {
+                self.source.distrust(piece.mirror);
+                break;
+            };
+            if to.send(Ok(Brought { at: chunk.at, content: Arc::new(content) })).is_err() {
+                return Sent::Stopped;
+            }
+            *numbers = rest;
+        }
+        Sent::All
     }
 }
 
+/// What `bytes`, which start at `from` in the file, have of `chunk`; `None`
+/// when they end before it does.
+fn part<'a>(chunk: &Chunk, from: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let start = usize::try_from(chunk.offset.checked_sub(from)?).ok()?;
+    bytes.get(start..)?.get(..index(chunk.stored))
+}
+
 /// Whether anybody still wants chunks.
+#[derive(PartialEq, Eq)]
 enum Sent {
     All,
     Stopped,
@@ -104,11 +135,8 @@ impl Unpacker {
         })
     }
 
-    /// `chunk` out of `bytes`, which start at `from` in the file. `None` when it
-    /// is not in there.
-    fn unpack(&mut self, chunk: &Chunk, from: u64, bytes: &[u8]) -> Option<Buffer> {
-        let start = usize::try_from(chunk.offset.checked_sub(from)?).ok()?;
-        let stored = bytes.get(start..)?.get(..index(chunk.stored))?;
+    /// `chunk` out of what is `stored` of it. `None` when it is not that.
+    fn unpack(&mut self, chunk: &Chunk, stored: &[u8]) -> Option<Buffer> {
         let content = match self {
             Unpacker::Raw => Buffer::copy_of(stored),
             Unpacker::Zstd(decompressor) => {

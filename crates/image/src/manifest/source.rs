@@ -13,7 +13,8 @@ use std::{
 /// What was fetched, and from where.
 #[derive(Debug)]
 pub struct Piece {
-    /// As many bytes as were asked for.
+    /// As many bytes as were asked for, or only the first of them when the
+    /// mirror broke off: the rest is then asked for again.
     pub bytes: Vec<u8>,
     /// Which of the source's mirrors gave them.
     pub mirror: usize,
@@ -22,7 +23,7 @@ pub struct Piece {
 /// An image's file, on one mirror or several. Errors are final: retries and
 /// going on elsewhere are the source's own business.
 pub trait ChunkSource: Sync {
-    /// The bytes `range` of the file. Called by several threads at once.
+    /// The bytes `range` of the file, at least one. Called by several threads at once.
     ///
     /// # Errors
     /// When no mirror gives them.
