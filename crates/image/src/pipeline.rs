@@ -110,7 +110,7 @@ pub fn measure(mut source: impl Source, declared: Declared) -> Result<Bytes, Wri
 }
 
 /// What became of the threads in front of the writer.
-struct Upstream {
+pub(crate) struct Upstream {
     read: thread::Result<io::Result<Bytes>>,
     hashed: thread::Result<Vec<Digest>>,
     decoded: thread::Result<Result<(), decode::DecodeError>>,
@@ -118,7 +118,7 @@ struct Upstream {
 
 impl Upstream {
     /// What they brought, unless they or the writer failed.
-    fn outcome(
+    pub(crate) fn outcome(
         self,
         placed: Result<(), WriteError>,
         count: &AtomicU64,
@@ -137,7 +137,7 @@ impl Upstream {
 
 /// Run the threads in front of the writer while this one does `place` with
 /// what they decode. Its dropping the receiver stops them all.
-fn start<R>(
+pub(crate) fn start<R>(
     source: &mut impl Source,
     known: decode::Known,
     algorithms: &[Algorithm],

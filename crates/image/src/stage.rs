@@ -23,6 +23,9 @@ pub enum Verify {
     Full,
     /// One mebibyte of sixteen, the last one, and both ends of the disk.
     Sample,
+    /// Both ends of the disk only: nothing proves the rest. For measuring what
+    /// reading back costs.
+    Ends,
 }
 
 /// Why an image is not on the disk. In every case the disk does not boot: its

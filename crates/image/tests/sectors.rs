@@ -120,7 +120,7 @@ fn judged_by_others(bytes: &[u8], of: u32) {
     let verdict = String::from_utf8_lossy(&verdict.stdout).into_owned();
     assert!(verdict.contains("No problems found"), "{verdict}");
     assert!(
-        verdict.contains(&format!("First sector: {} (at 1024.0 KiB)", MIB / block(of).get() as usize)),
+        verdict.contains(&format!("First sector: {} (at 1024.0 KiB)", (1 << 20) / block(of).get())),
         "{verdict}"
     );
 }
