@@ -22,7 +22,7 @@ static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
         noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         match at / (200 << 10) % 4 {
             0 => noise.to_be_bytes()[0],
-            1 | 2 => b"billet "[at % 7] ^ u8::from(at % 300 == 0),
+            1 | 2 => b"billet "[at % 7] ^ u8::from(at.is_multiple_of(300)),
             _ => 0,
         }
     };
