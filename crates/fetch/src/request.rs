@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use model::Secret;
+use model::{Bytes, Secret};
 use reqwest::Url;
 
 use crate::trust::Trust;
@@ -12,6 +12,8 @@ use crate::trust::Trust;
 pub struct Request {
     /// Equal mirrors of one image; at least one.
     pub urls: Vec<String>,
+    /// How long it must be, if that is known: a server that says otherwise has another file.
+    pub length: Option<Bytes>,
     /// Whose certificates are believed.
     pub trust: Trust,
     /// Who we are to servers that ask for a client certificate.
@@ -92,6 +94,7 @@ impl Request {
     pub fn new(urls: Vec<String>, trust: Trust) -> Self {
         Self {
             urls,
+            length: None,
             trust,
             identity: None,
             authorization: None,
@@ -109,7 +112,13 @@ impl Request {
     pub fn beside(&self, url: &str) -> Self {
         let known = self.urls.iter().any(|mirror| same_origin(mirror, url));
         let authorization = self.authorization.clone().filter(|_| known);
-        Self { urls: vec![url.to_owned()], authorization, registry: self.registry && known, ..self.clone() }
+        Self {
+            urls: vec![url.to_owned()],
+            length: None,
+            authorization,
+            registry: self.registry && known,
+            ..self.clone()
+        }
     }
 }
 
