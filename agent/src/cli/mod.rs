@@ -24,7 +24,7 @@ enum Command {
     /// Be the agent of a control plane, on a machine that runs already.
     Run(run::Args),
     /// Write a disk image to a disk, verified, bootable only when proven.
-    Write(write::Args),
+    Write(Box<write::Args>),
     /// Erase disks and leave signed evidence.
     Erase(erase::Args),
     /// Show what this machine is made of.
@@ -39,7 +39,7 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
-        Command::Write(args) => write::run(args),
+        Command::Write(args) => write::run(&args),
         Command::Erase(args) => erase::run(args),
         Command::Inventory(args) => inventory::run(args),
         Command::Record(args) => record::run(args),

@@ -5,11 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use image::{Progress, Report, Stage};
+use image::{Part, Progress, Report, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::Args;
+use super::{
+    Args,
+    report::{self, per_second},
+};
 
 /// The shortest time between two progress lines.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -35,7 +38,6 @@ impl Show {
         if self.stage != Some(progress.stage) {
             (self.stage, self.since, self.shown) = (Some(progress.stage), Instant::now(), None);
             self.bar.set_style(style(progress.total.is_some()));
-            self.bar.set_message(progress.stage.name());
             self.bar.reset();
         }
         if self.shown.is_some_and(|shown| shown.elapsed() < INTERVAL) {
@@ -45,36 +47,30 @@ impl Show {
         if let Some(total) = progress.total {
             self.bar.set_length(total.0);
         }
+        self.bar.set_message(progress.stage.name());
+        self.bar.set_prefix(waits_for(progress));
         self.bar.set_position(progress.done.0);
         if self.json {
-            print(&json!({
-                "event": "progress",
-                "step": progress.stage.name(),
-                "bytes": progress.done.0,
-                "total": progress.total.map(|total| total.0),
-                "read": progress.read.0,
-                "bytes_per_s": per_second(progress.done.0, self.since.elapsed().as_secs_f64()),
-            }));
+            print(&event(progress, self.since.elapsed()));
         }
+    }
+
+    /// What would be done, when that is all that is wanted.
+    pub(super) fn plan(&mut self, text: &str, json: &Value) {
+        self.bar.finish_and_clear();
+        if self.json {
+            return print(json);
+        }
+        std::io::stdout().write_all(text.as_bytes()).ok();
     }
 
     /// The last word when it worked.
     pub(super) fn written(&mut self, args: &Args, report: &Report) {
         self.bar.finish_and_clear();
         if self.json {
-            return print(&report_json(args, report));
+            return print(&report::json(args, report));
         }
-        let [write, verify, commit] = report.seconds;
-        let line = format!(
-            "{}: {}{} image of {} written in {:.1} s; {} read back and right\n",
-            args.target.display(),
-            report.format,
-            report.compression.suffix(),
-            report.image_size,
-            write + verify + commit,
-            report.verified,
-        );
-        std::io::stdout().write_all(line.as_bytes()).ok();
+        std::io::stdout().write_all(report::sentence(args, report).as_bytes()).ok();
     }
 
     /// The last word when it did not.
@@ -86,53 +82,47 @@ impl Show {
                 "ok": false,
                 "refused": refused,
                 "error": format!("{error:#}"),
-                "image": args.image,
+                "image": args.shown_images(),
                 "target": args.target,
             }));
         }
     }
 }
 
-fn report_json(args: &Args, report: &Report) -> Value {
-    let [write, verify, commit] = report.seconds;
-    let total = write + verify + commit;
+/// One event of progress.
+fn event(progress: Progress, passed: Duration) -> Value {
+    let rate = per_second(progress.done.0, passed.as_secs_f64());
+    let eta = progress.total.map(|total| total.0.saturating_sub(progress.done.0) / rate.max(1));
+    let busy: Map<String, Value> = Part::ALL
+        .into_iter()
+        .map(|part| (part.name().to_owned(), progress.utilisation.of(part).into()))
+        .collect();
     json!({
-        "ok": true,
-        "image": args.image,
-        "target": args.target,
-        "format": report.format.to_string(),
-        "compression": report.compression.suffix().trim_start_matches('.'),
-        "digests": report.digests.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "bytes": {
-            "fetched": report.read.0,
-            "image": report.image_size.0,
-            "written": report.written.0,
-            "zeroed": report.zeroed.0,
-            "verified": report.verified.0,
-        },
-        "verify": args.verify,
-        "config_drive_partition": report.config_drive_partition,
-        "disk_id": report.disk_id,
-        "seconds": {"write": write, "verify": verify, "commit": commit, "total": total},
-        "bytes_per_s": per_second(report.image_size.0, total),
+        "event": "progress",
+        "step": progress.stage.name(),
+        "bytes": progress.done.0,
+        "total": progress.total.map(|total| total.0),
+        "read": progress.read.0,
+        "read_total": progress.read_total.map(|total| total.0),
+        "bytes_per_s": rate,
+        "eta_s": eta,
+        "busy_percent": busy,
+        "bottleneck": progress.utilisation.bottleneck().map(Part::name),
     })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "for people, not for arithmetic"
-)]
-fn per_second(bytes: u64, seconds: f64) -> u64 {
-    (bytes as f64 / seconds.max(0.001)) as u64
+/// `waits for net (98 %)`, or nothing while nothing is known.
+fn waits_for(progress: Progress) -> String {
+    let part = progress.utilisation.bottleneck();
+    part.map(|part| format!("waits for {} ({} %)", part.name(), progress.utilisation.of(part)))
+        .unwrap_or_default()
 }
 
 fn style(with_total: bool) -> ProgressStyle {
     let template = if with_total {
-        "{msg:>7} {bar:30} {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}"
+        "{msg:>7} {bar:30} {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {prefix}"
     } else {
-        "{msg:>7} {spinner} {bytes} {bytes_per_sec} {elapsed}"
+        "{msg:>7} {spinner} {bytes} {bytes_per_sec} {elapsed} {prefix}"
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

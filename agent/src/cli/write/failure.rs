@@ -1,0 +1,97 @@
+//! Why nothing, or nothing good, was written.
+
+use std::{io, path::PathBuf};
+
+use disk::OpenError;
+use fetch::{OpenImageError, checksum::ChecksumError};
+use image::{WriteError, configdrive, manifest::TrustError};
+
+/// Why nothing, or nothing good, was written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Fetch(#[from] OpenImageError),
+    #[error(transparent)]
+    Checksum(#[from] ChecksumError),
+    #[error(transparent)]
+    Manifest(#[from] TrustError),
+    #[error("cannot fetch {url}")]
+    Beside {
+        url: String,
+        #[source]
+        err: OpenImageError,
+    },
+    #[error("{what} breaks off")]
+    Cut {
+        what: String,
+        #[source]
+        err: io::Error,
+    },
+    #[error("{what} is larger than {limit} bytes; it is not what it should be")]
+    TooLong { what: String, limit: u64 },
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        err: io::Error,
+    },
+    #[error("cannot make the file {}", path.display())]
+    Create {
+        path: PathBuf,
+        #[source]
+        err: io::Error,
+    },
+    #[error("the config drive {} cannot be used", path.display())]
+    ConfigDrive {
+        path: PathBuf,
+        #[source]
+        err: configdrive::DecodeConfigDriveError,
+    },
+    #[error("{} holds no secret: it must be one line of text", path.display())]
+    Secret { path: PathBuf },
+    #[error("several images are mirrors and must all be URLs")]
+    Mirrors,
+    #[error("an image from {what} can be read once only; give a target that exists and is as large as it")]
+    Unmeasured { what: &'static str },
+    #[error("not writing to {}: {why}", target.display())]
+    NotAsked { target: PathBuf, why: &'static str },
+    #[error("the image and the target are the same file")]
+    SameFile,
+    #[error("{what} is not served by this version; leave it out")]
+    NotServed { what: &'static str },
+}
+
+impl Failure {
+    /// True when the input is at fault and trying again is useless.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Failure::Write(err) => err.is_refusal(),
+            Failure::Open(err) => match err {
+                OpenError::Held { .. }
+                | OpenError::ReadOnly { .. }
+                | OpenError::NotADisk { .. }
+                | OpenError::PartialSector { .. } => true,
+                OpenError::Open { .. } | OpenError::Measure { .. } | OpenError::BlockSize { .. } => false,
+            },
+            Failure::Checksum(_)
+            | Failure::Manifest(_)
+            | Failure::ConfigDrive { .. }
+            | Failure::TooLong { .. }
+            | Failure::Secret { .. }
+            | Failure::Mirrors
+            | Failure::Unmeasured { .. }
+            | Failure::NotAsked { .. }
+            | Failure::SameFile
+            | Failure::NotServed { .. } => true,
+            Failure::Fetch(_)
+            | Failure::Beside { .. }
+            | Failure::Cut { .. }
+            | Failure::Read { .. }
+            | Failure::Create { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Where the image comes from.
+
+use std::path::{Path, PathBuf};
+
+use fetch::{HttpSource, Request};
+use image::{FileSource, PipeSource, Source};
+
+use super::failure::Failure;
+
+/// Where the image comes from, as the command line says it.
+pub(super) enum Images {
+    /// Equal mirrors.
+    Urls(Vec<String>),
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl Images {
+    /// What `images` say.
+    ///
+    /// # Errors
+    /// [`Failure::Mirrors`], [`Failure::SameFile`], [`Failure::NotServed`].
+    pub(super) fn new(images: &[String], target: &Path) -> Result<Self, Failure> {
+        if images.iter().any(|image| image.starts_with("oci://")) {
+            return Err(Failure::NotServed { what: "an image from a registry (oci://)" });
+        }
+        if images.iter().all(|image| is_url(image)) {
+            return Ok(Images::Urls(images.to_vec()));
+        }
+        let [image] = images else { return Err(Failure::Mirrors) };
+        if image == "-" {
+            return Ok(Images::Stdin);
+        }
+        let path = PathBuf::from(image);
+        let same = |path: &Path| std::fs::canonicalize(path).ok();
+        if same(&path).is_some_and(|path| same(target) == Some(path)) {
+            return Err(Failure::SameFile);
+        }
+        Ok(Images::File(path))
+    }
+
+    /// The name that checksum files list it by.
+    pub(super) fn name(&self) -> String {
+        let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        match self {
+            Images::Urls(urls) => {
+                let url = urls.first().map_or("", String::as_str);
+                last(url.split(['?', '#']).next().unwrap_or_default())
+            }
+            Images::File(path) => last(&path.to_string_lossy()),
+            Images::Stdin => "-".to_owned(),
+        }
+    }
+
+    /// Begin to read it.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is not there.
+    pub(super) fn open(&self, request: &Request) -> Result<Box<dyn Source>, Failure> {
+        match self {
+            Images::Urls(_) => Ok(Box::new(HttpSource::open(request.clone())?)),
+            Images::File(path) => {
+                let source = FileSource::open(path);
+                Ok(Box::new(source.map_err(|err| Failure::Read { path: path.clone(), err })?))
+            }
+            Images::Stdin => {
+                let source = PipeSource::stdin();
+                Ok(Box::new(source.map_err(|err| Failure::Read { path: "-".into(), err })?))
+            }
+        }
+    }
+
+    /// The mirrors; none unless it has some.
+    pub(super) fn urls(&self) -> Vec<String> {
+        match self {
+            Images::Urls(urls) => urls.clone(),
+            Images::File(_) | Images::Stdin => Vec::new(),
+        }
+    }
+
+    /// True when it can be read once only.
+    pub(super) fn is_spent_by_reading(&self) -> bool {
+        match self {
+            Images::Stdin => true,
+            Images::Urls(_) | Images::File(_) => false,
+        }
+    }
+}
+
+/// True for what is fetched.
+pub(super) fn is_url(image: &str) -> bool {
+    image.starts_with("http://") || image.starts_with("https://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_named_as_checksum_files_name_them() {
+        let name = |image: &str| Images::new(&[image.to_owned()], Path::new("/dev/none")).map(|i| i.name());
+        for (image, want) in [
+            ("http://h/a/x.raw?y=z/w", "x.raw"),
+            ("https://h/x.qcow2#y", "x.qcow2"),
+            ("/a/b.raw", "b.raw"),
+            ("-", "-"),
+        ] {
+            assert_eq!(name(image).ok().as_deref(), Some(want));
+        }
+        assert!(matches!(name("oci://h/x:y"), Err(Failure::NotServed { .. })));
+        let two = ["http://h/x".to_owned(), "x".to_owned()];
+        assert!(matches!(Images::new(&two, Path::new("t")), Err(Failure::Mirrors)));
+        assert!(matches!(
+            Images::new(&["/etc/passwd".into()], Path::new("/etc/../etc/passwd")),
+            Err(Failure::SameFile)
+        ));
+    }
+}
