@@ -14,7 +14,7 @@ use super::{
     DecodeError, Decoded, Reader,
     flaw::Flaw,
     map::{Check, Map, Todo},
-    pieces::{Next, Piece, Table, What},
+    pieces::{Next, Piece, SPARE, Table, What},
     send,
     spill::Spilled,
     window::{Found, Window},
@@ -24,10 +24,6 @@ use crate::{
     extent::{CHUNK, Extent, Slice},
     outlet::Outlet,
 };
-
-/// A table gives the length of compressed data in sectors, so what follows may
-/// begin within its last one.
-const SPARE: u64 = 511;
 
 /// Send every piece of `map` to the writer as `content` brings it, and read
 /// `content` to its end. Returns how long the disk is.

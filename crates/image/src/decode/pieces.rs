@@ -16,6 +16,10 @@ const LONGEST: u64 = 1 << 30;
 /// The most clusters one owner claims at once.
 const MOST_CLAIMED: u64 = 4 << 20;
 
+/// A table gives the length of compressed data in sectors, so what follows may
+/// begin within its last one.
+pub(super) const SPARE: u64 = 511;
+
 /// A table of the file, which says where other tables or data are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Table {
@@ -156,14 +160,28 @@ impl Pieces {
     }
 
     /// One compressed cluster for the disk at `guest` is in `length` bytes at
-    /// `host`, which it may share with others.
+    /// `host`, which it may share with others. The last [`SPARE`] of them may
+    /// be somebody else's, or beyond the end of the file.
     pub(super) fn packed(&mut self, guest: u64, host: u64, length: u32) -> Result<(), Flaw> {
-        self.within(host, length.into(), "a compressed cluster")?;
+        self.within(host, u64::from(length).saturating_sub(SPARE), "a compressed cluster")?;
         self.room(length.into())?;
         if !self.claims.packed(host, length.into()) {
             let what = "compressed data lies inside metadata or another cluster";
             return Err(Flaw::Lie { what, at: host });
         }
+        self.end_run()?;
+        self.data.push(Reverse(Piece { host, guest, what: What::Packed(length) }));
+        Ok(())
+    }
+
+    /// One compressed cluster for the disk at `guest` is in `length` bytes at
+    /// most at `host`, of which somebody else made sure. They may be more than
+    /// are left of the file.
+    pub(super) fn packed_alone(&mut self, guest: u64, host: u64, length: u32) -> Result<(), Flaw> {
+        self.within(host, 1, "a compressed cluster")?;
+        self.room(0)?;
+        let left = self.length.map_or(u64::MAX, |end| end - host);
+        let length = length.min(u32::try_from(left).unwrap_or(u32::MAX));
         self.end_run()?;
         self.data.push(Reverse(Piece { host, guest, what: What::Packed(length) }));
         Ok(())

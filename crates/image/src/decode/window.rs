@@ -62,7 +62,10 @@ impl<'a> Window<'a> {
         }
         while at >= self.start && at < range.end {
             if at >= self.end && !self.pull(range.start)? {
-                return Ok(Found::Missing);
+                if at + spare < range.end || slices.is_empty() {
+                    return Ok(Found::Missing);
+                }
+                break;
             }
             if at < self.end {
                 let place = usize::try_from(at - self.start).expect("within the window");
@@ -88,7 +91,7 @@ impl<'a> Window<'a> {
 
     /// How much of what nobody asked for is kept.
     fn kept(&self) -> Bytes {
-        self.spilled.as_ref().map_or(Bytes(KEPT as u64), |spilled| spilled.limit().max(Bytes(KEPT as u64)))
+        self.spilled.as_ref().map_or(Bytes(KEPT as u64), Spilled::limit)
     }
 
     /// Read one chunk more; forget what lies too far behind, but nothing from

@@ -1,7 +1,15 @@
 //! qcow2 files of many kinds, made by qemu-img (Debian package qemu-utils), must
 //! become what `qemu-img convert` makes of them, in any order and on any disk.
 
-use std::{fs, path::Path, process::Command};
+mod random;
+mod spill;
+mod survey;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use disk::FakeDisk;
 use image::{MemorySource, Options, install};
@@ -51,10 +59,52 @@ fn content(length: usize) -> Vec<u8> {
     bytes
 }
 
+/// A small random number generator.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 16
+    }
+
+    /// Less than `limit`.
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// One time out of `times`.
+    fn one_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.below(from.len() as u64)).expect("an index")]
+    }
+}
+
 fn qemu_img(dir: &Path, arguments: &str) {
     let output = Command::new("qemu-img").args(arguments.split_whitespace()).current_dir(dir).output();
     let output = output.expect("qemu-img is installed (Debian package qemu-utils)");
     assert!(output.status.success(), "qemu-img {arguments}: {output:?}");
+}
+
+/// Change `file` in place, as a running machine does.
+fn qemu_io(dir: &Path, commands: &[String], file: &str) {
+    let output = run_qemu_io(dir, commands, file);
+    assert!(output.status.success(), "qemu-io: {output:?}");
+}
+
+fn run_qemu_io(dir: &Path, commands: &[String], file: &str) -> Output {
+    let commands = commands.iter().flat_map(|command| ["-c", command]);
+    let output =
+        Command::new("qemu-io").args(["-f", "qcow2"]).args(commands).arg(file).current_dir(dir).output();
+    output.expect("qemu-io is installed (Debian package qemu-utils)")
+}
+
+/// The message of an error and of what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
 #[test]
