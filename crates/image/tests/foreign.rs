@@ -12,6 +12,9 @@ const DISK: Bytes = Bytes(16 << 20);
 
 /// Format and options of `qemu-img convert`.
 const KINDS: &[(&str, &str)] = &[
+    ("vmdk", "subformat=monolithicSparse"),
+    ("vmdk", "subformat=monolithicSparse,zeroed_grain=on,compat6=on"),
+    ("vmdk", "subformat=streamOptimized"),
     ("vpc", "subformat=dynamic"),
     ("vpc", "subformat=dynamic,force_size=on"),
     ("vpc", "subformat=fixed"),
@@ -119,7 +122,8 @@ fn every_kind_becomes_what_qemu_says_it_is() {
                     assert!(refusal.contains("both a raw disk and a fixed VHD"), "{refusal}");
                     continue;
                 }
-                let (size, disk) = installed(&image, block, source).unwrap_or_else(|err| panic!("{name}: {err}"));
+                let (size, disk) =
+                    installed(&image, block, source).unwrap_or_else(|err| panic!("{name}: {err}"));
                 assert_eq!(size, expected.len(), "{name}");
                 assert!(disk[..size] == expected, "{name}");
             }

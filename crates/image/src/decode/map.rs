@@ -32,9 +32,18 @@ pub(super) trait Layout: Send {
     fn cluster(&self) -> u64;
 }
 
+/// In which order a file can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Tables first, wherever they are.
+    Any,
+    /// Only from its start to its end.
+    Forward,
+}
+
 /// Reads a header: the start of a file, at most [`format::SNIFFED`] long, and
 /// the length of all of it, if known.
-pub(super) type Open = fn(&[u8], Option<Bytes>) -> Result<(Box<dyn Layout>, Pieces), Flaw>;
+pub(super) type Open = fn(&[u8], Option<Bytes>, Order) -> Result<(Box<dyn Layout>, Pieces), Flaw>;
 
 /// A layout and how much of it is known.
 pub(super) struct Map {
@@ -81,8 +90,9 @@ impl Map {
         open: Open,
         start: &[u8],
         length: Option<Bytes>,
+        order: Order,
     ) -> Result<Self, DecodeError> {
-        let (layout, pieces) = open(start, length).map_err(|flaw| DecodeError::Flawed { format, flaw })?;
+        let (layout, pieces) = open(start, length, order).map_err(|flaw| DecodeError::Flawed { format, flaw })?;
         Ok(Self { format, layout, pieces, checks: VecDeque::new() })
     }
 
@@ -97,7 +107,7 @@ impl Map {
     ) -> Result<Option<Self>, DecodeError> {
         let first = usize::try_from(length.0).unwrap_or(usize::MAX).min(format::SNIFFED);
         let Some(start) = read(source, 0, first)? else { return Ok(None) };
-        let mut map = Self::new(format, open, &start, Some(length))?;
+        let mut map = Self::new(format, open, &start, Some(length), Order::Any)?;
         let mut checks = vec![Check::new(0, &start[..map.layout.header().min(start.len())])];
         while let Some(table) = map.pieces.pop_table() {
             if checks.len() > MOST_SURVEYED {

@@ -13,15 +13,16 @@ mod spill;
 mod unpack;
 mod vhd;
 mod vhdx;
+mod vmdk;
 mod window;
 mod workers;
 
 use std::io;
 
-use model::Bytes;
+use model::{Bytes, Digest};
 
 pub use flaw::Flaw;
-use map::{Map, Open};
+use map::{Map, Open, Order};
 pub use spill::Spill;
 use spill::Spilled;
 
@@ -192,35 +193,37 @@ fn tables_of(format: Format) -> Result<Option<Open>, FormatError> {
         Format::Qcow2 => Ok(Some(qcow2::open)),
         Format::Vhd => Ok(Some(vhd::open)),
         Format::Vhdx => Ok(Some(vhdx::open)),
-        Format::Vmdk => Err(FormatError::NotADisk { found: format.name() }),
+        Format::Vmdk => Ok(Some(vmdk::open)),
     }
 }
 
 /// Tell what `stream` is and send all it holds to the writer. Reads the stream
-/// to its end.
-pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<(), DecodeError> {
+/// to its end, and returns the digest of the content if that is wanted.
+pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<Option<Digest>, DecodeError> {
     let terms = known.terms;
     let start = stream.peek().map_err(|_| DecodeError::Source)?;
     let compression = format::compression(start, terms.declared)?;
     let content =
-        Content::new(stream, compression, terms.decoder_memory).map_err(|err| failed(err, 0, compression))?;
+        Content::new(stream, compression, &terms).map_err(|err| failed(err, 0, compression))?;
     let mut content = Reader { content, at: 0, compression };
     let format = format::format(content.peek()?, &terms, compression)?;
     let length = if compression == Compression::None { known.length } else { None };
     let Some(open) = tables_of(format)? else {
         send(to, Decoded::Begin { format, compression, size: length })?;
         let inside = inside(content.peek()?, terms);
-        return raw::decode(&mut content, &inside, to);
+        raw::decode(&mut content, &inside, to)?;
+        return content.digest();
     };
     let map = match known.map {
         Some(map) => map,
-        None => Map::new(format, open, content.peek()?, length)?,
+        None => Map::new(format, open, content.peek()?, length, Order::Forward)?,
     };
     // Of some formats a table tells, not the header, and it has yet to pass.
     let size = Some(map.size()).filter(|&size| size > Bytes(0));
     send(to, Decoded::Begin { format, compression, size })?;
     let size = forward::run(&mut content, map, known.spill.map(Spilled::new), to)?;
-    send(to, Decoded::End { size })
+    send(to, Decoded::End { size })?;
+    content.digest()
 }
 
 fn send(to: &Outlet, decoded: Decoded) -> Result<(), DecodeError> {
@@ -245,6 +248,10 @@ impl Reader {
         let chunk = self.content.next().map_err(|err| failed(err, self.at, self.compression))?;
         self.at += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         Ok(chunk)
+    }
+
+    fn digest(self) -> Result<Option<Digest>, DecodeError> {
+        self.content.digest().map_err(|err| failed(err, self.at, self.compression))
     }
 }
 

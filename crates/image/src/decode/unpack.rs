@@ -3,6 +3,8 @@
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::{bulk::Decompressor, zstd_safe::find_frame_compressed_size};
 
+use super::vmdk;
+
 /// The table counts the sectors of a compressed cluster, so less than one may
 /// be left over behind it.
 const MOST_LEFT: usize = 512;
@@ -14,6 +16,8 @@ pub(super) enum Packing {
     Deflate,
     /// Zstandard.
     Zstd,
+    /// zlib behind the marker of a VMDK's grain.
+    Grain,
 }
 
 /// Decompresses clusters, one after the other.
@@ -24,6 +28,7 @@ enum Kind {
     /// A cluster is unpacked at once, so its window is the cluster itself and
     /// takes no memory.
     Zstd(Decompressor<'static>),
+    Grain(Decompress),
     /// The decompressor could not be made: nothing can be unpacked.
     None,
 }
@@ -33,8 +38,26 @@ impl Unpacker {
     pub(super) fn new(packing: Packing) -> Self {
         Self(match packing {
             Packing::Deflate => Kind::Deflate(Decompress::new(false)),
+            Packing::Grain => Kind::Grain(Decompress::new(true)),
             Packing::Zstd => Decompressor::new().map_or(Kind::None, Kind::Zstd),
         })
+    }
+
+    /// The same for the cluster that belongs on the disk at `guest`, which may
+    /// end after `wanted` bytes of it.
+    pub(super) fn unpack_for(
+        &mut self,
+        guest: u64,
+        wanted: usize,
+        packed: &[u8],
+        cluster: &mut [u8],
+    ) -> bool {
+        match &mut self.0 {
+            Kind::Grain(inflater) => {
+                grain(inflater, guest, packed, cluster).is_some_and(|made| made >= wanted)
+            }
+            Kind::Deflate(_) | Kind::Zstd(_) | Kind::None => self.unpack(packed, cluster),
+        }
     }
 
     /// Decompress `packed`, which holds one compressed cluster, into `cluster`.
@@ -43,7 +66,7 @@ impl Unpacker {
         let used = match &mut self.0 {
             Kind::Deflate(inflater) => inflate(inflater, packed, cluster),
             Kind::Zstd(decompressor) => unzstd(decompressor, packed, cluster),
-            Kind::None => None,
+            Kind::Grain(_) | Kind::None => None,
         };
         used.is_some_and(|used| packed.len() - used < MOST_LEFT)
     }
@@ -60,6 +83,28 @@ fn inflate(inflater: &mut Decompress, packed: &[u8], cluster: &mut [u8]) -> Opti
     }
     let whole = status == Status::StreamEnd && inflater.total_out() == cluster.len() as u64;
     whole.then_some(usize::try_from(inflater.total_in()).ok()?)
+}
+
+/// How much of `cluster` the grain in `packed` makes, if its marker says that it
+/// belongs at `guest`. The last one of a disk may be short.
+fn grain(inflater: &mut Decompress, guest: u64, packed: &[u8], cluster: &mut [u8]) -> Option<usize> {
+    let (marker, packed) = packed.split_at_checked(vmdk::MARKER)?;
+    let sector = marker.first_chunk().map(|sector| u64::from_le_bytes(*sector))?;
+    let length = marker.last_chunk().map(|length| u32::from_le_bytes(*length))?;
+    if sector.checked_mul(512) != Some(guest) {
+        return None;
+    }
+    let packed = packed.get(..usize::try_from(length).ok()?)?;
+    inflater.reset(true);
+    let mut status = inflater.decompress(packed, cluster, FlushDecompress::Finish).ok()?;
+    let made = inflater.total_out();
+    if status != Status::StreamEnd && made == cluster.len() as u64 {
+        // A full buffer can hide the end of the stream, its checksum.
+        let used = usize::try_from(inflater.total_in()).ok()?;
+        status = inflater.decompress(&packed[used..], &mut [0], FlushDecompress::Finish).ok()?;
+    }
+    let whole = status == Status::StreamEnd && inflater.total_out() == made;
+    if whole { usize::try_from(made).ok() } else { None }
 }
 
 fn unzstd(decompressor: &mut Decompressor<'_>, packed: &[u8], cluster: &mut [u8]) -> Option<usize> {

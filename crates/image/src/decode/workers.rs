@@ -156,11 +156,15 @@ impl<'a> Shared<'a> {
         let mut before = None;
         for (number, packed) in batch.iter().enumerate() {
             let place = number * self.cluster;
+            let range = place..place + self.cluster;
             // Several parts of a disk may share one cluster of the file.
             if before == Some(packed.host) {
                 buffer.copy_within(place - self.cluster..place, place);
-            } else if !unpacker.unpack(&joined(&packed.bytes), &mut buffer[place..place + self.cluster]) {
-                return Err(packed.host);
+            } else {
+                let (bytes, cluster) = (joined(&packed.bytes), &mut buffer[range]);
+                if !unpacker.unpack_for(packed.guest, packed.length, &bytes, cluster) {
+                    return Err(packed.host);
+                }
             }
             before = Some(packed.host);
         }

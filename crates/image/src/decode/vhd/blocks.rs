@@ -6,7 +6,7 @@ use super::{
     super::{
         fields::{be32, be64, bytes},
         flaw::Flaw,
-        map::Layout,
+        map::{Layout, Order},
         pieces::{Kind as Tells, Pieces, Table},
         unpack::Packing,
     },
@@ -41,7 +41,11 @@ struct Blocks {
 
 /// The layout of a VHD that is `length` long, if that is known: a dynamic one
 /// if `start` says so, else a fixed one.
-pub(in super::super) fn open(start: &[u8], length: Option<Bytes>) -> Result<(Box<dyn Layout>, Pieces), Flaw> {
+pub(in super::super) fn open(
+    start: &[u8],
+    length: Option<Bytes>,
+    _: Order,
+) -> Result<(Box<dyn Layout>, Pieces), Flaw> {
     let (blocks, pieces) =
         if start.starts_with(b"conectix") { Blocks::dynamic(start, length)? } else { Blocks::fixed(length)? };
     Ok((Box::new(blocks), pieces))

@@ -5,7 +5,7 @@ use model::Bytes;
 use super::{
     super::{
         flaw::Flaw,
-        map::Layout,
+        map::{Layout, Order},
         pieces::{Kind, Pieces, Table},
         unpack::Packing,
     },
@@ -43,7 +43,11 @@ struct Blocks {
 
 /// The layout of a VHDX that is `length` long, if that is known. Its disk's
 /// length is in one of its tables.
-pub(in super::super) fn open(start: &[u8], length: Option<Bytes>) -> Result<(Box<dyn Layout>, Pieces), Flaw> {
+pub(in super::super) fn open(
+    start: &[u8],
+    length: Option<Bytes>,
+    _: Order,
+) -> Result<(Box<dyn Layout>, Pieces), Flaw> {
     if !start.starts_with(b"vhdxfile") {
         return Err(Flaw::Lie { what: "no magic number", at: 0 });
     }
