@@ -84,12 +84,6 @@ impl HttpChunks {
             thread::Builder::new().name("chunks".to_owned()).spawn(run).map_err(OpenImageError::Start)?;
         Ok(Self { fetching, runtime: handle, stop: Some(stop), thread: Some(thread) })
     }
-
-    /// How often a request was made again.
-    #[must_use]
-    pub fn retries(&self) -> u64 {
-        self.fetching.pool().retries()
-    }
 }
 
 impl Drop for HttpChunks {
@@ -118,6 +112,10 @@ impl ChunkSource for HttpChunks {
         let url = self.fetching.pool().url(mirror);
         tracing::warn!(url, "this mirror gives other bytes than the manifest says; it is not asked again");
         self.fetching.pool().strike(mirror, MirrorError::OtherBytes { url });
+    }
+
+    fn retries(&self) -> u32 {
+        self.fetching.pool().retries()
     }
 
     fn at_once(&self) -> usize {

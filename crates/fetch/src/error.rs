@@ -175,13 +175,12 @@ fn is_passing(status: StatusCode) -> bool {
 fn distrusts(err: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(err);
     while let Some(err) = next {
-        // An `io::Error` hides what it carries from `source`.
-        let carried = err.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = err.downcast_ref::<rustls::Error>();
-        if let Some(tls) = tls.or_else(|| carried.and_then(|carried| carried.downcast_ref())) {
+        if let Some(tls) = err.downcast_ref::<rustls::Error>() {
             return is_distrust(tls);
         }
-        next = err.source();
+        // `source` of an `io::Error` skips what it carries.
+        let carried = err.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = carried.map(|carried| carried as &(dyn Error + 'static)).or_else(|| err.source());
     }
     false
 }

@@ -23,3 +23,6 @@ pub use error::{FetchError, without_secrets};
 pub use http::{HttpSource, OpenImageError};
 pub use request::{Floor, Identity, Pace, Request};
 pub use trust::{CA_BUNDLE, Trust};
+
+#[cfg(test)]
+mod nginx_tests;

@@ -17,6 +17,8 @@ enum Does {
     Cut(usize),
     /// Answer everything, whatever range was asked.
     Ignore,
+    /// Stop after so many bytes of body, and keep the connection.
+    Stall(usize),
     /// Answer this status with no body.
     Status(&'static str),
     /// Say nothing and close.
@@ -34,8 +36,10 @@ fn server(body: Vec<u8>, script: Vec<Does>) -> (String, Arc<Mutex<Vec<String>>>)
     let requests = Arc::clone(&seen);
     thread::spawn(move || {
         let mut script = script.into_iter();
+        let mut kept = Vec::new();
         for connection in listener.incoming().flatten() {
             let does = script.next().unwrap_or(Does::Serve);
+            kept.extend(connection.try_clone().ok().filter(|_| matches!(does, Does::Stall(_))));
             answer(connection, &body, does, &requests).ok();
         }
     });
@@ -70,7 +74,7 @@ fn answer(mut to: TcpStream, body: &[u8], does: Does, seen: &Mutex<Vec<String>>)
         Does::Status(status) => {
             return write!(to, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         }
-        Does::Cut(length) => &part[..length.min(part.len())],
+        Does::Cut(length) | Does::Stall(length) => &part[..length.min(part.len())],
         Does::Ignore | Does::Serve => part,
     };
     let length = part.len();
@@ -173,4 +177,64 @@ fn credentials_are_sent_and_never_shown() {
     assert!(!format!("{request:?}").contains("hunter2"));
     all(request).expect("arrives");
     assert!(seen.lock().expect("not poisoned")[0].contains("authorization: bearer hunter2"));
+}
+
+#[test]
+fn whoever_goes_away_leaves_no_thread_behind() {
+    // More than the channel, the socket and both its buffers hold: the thread waits for us.
+    let endless = vec![7; 64 << 20];
+    for (body, does) in [(body(), Does::Stall(1000)), (body(), Does::Stall(0)), (endless, Does::Serve)] {
+        let (url, _) = server(body, vec![does]);
+        let slow = Pace { stall: Duration::from_secs(3600), floor: None, ..Pace::default() };
+        let mut source = HttpSource::open(Request { pace: slow, ..request(&[&url]) }).expect("opened");
+        if !matches!(does, Does::Stall(0)) {
+            source.read_exact(&mut [0; 1000]).expect("as much as there is");
+        }
+        // Returns when the thread has ended, hours before it would give up.
+        drop(source);
+    }
+}
+
+#[test]
+fn a_total_limit_holds_although_bytes_come() {
+    let (url, _) = server(body(), vec![Does::Stall(1000); 9]);
+    let moment = Duration::from_millis(200);
+    let pace = Pace { stall: Duration::from_secs(3600), total: Some(moment), ..Pace::default() };
+    let error = all(Request { pace, ..request(&[&url]) }).expect_err("too long");
+    assert!(error.contains("not all came within"), "{error}");
+}
+
+#[test]
+fn bytes_that_come_again_are_counted_and_must_be_the_same() {
+    for (url, changed) in [(unversioned(false), false), (unversioned(true), true)] {
+        let mut source = HttpSource::open(request(&[&url])).expect("opened");
+        let mut bytes = Vec::new();
+        let end = source.read_to_end(&mut bytes);
+        match end {
+            Err(err) => assert!(changed && err.to_string().contains("changed"), "{err}"),
+            Ok(_) => assert!(!changed && bytes == body()),
+        }
+        assert_eq!((source.retries(), source.refetched()), (1, Bytes(100_000)));
+        assert!(bytes[..100_000] == body()[..100_000] && (!changed || bytes.len() == 100_000));
+    }
+}
+
+/// A server without ranges or validators, which is cut once, and then has
+/// another file or the same.
+fn unversioned(changes: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/image.raw", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        let mut body = body();
+        for (to, length) in listener.incoming().flatten().zip([100_000, 300_000]) {
+            let mut to = to;
+            let mut request = [0; 4096];
+            assert!(to.read(&mut request).is_ok_and(|length| length > 0), "asked");
+            write!(to, "HTTP/1.1 200 OK\r\ncontent-length: 300000\r\nconnection: close\r\n\r\n")
+                .expect("sent");
+            to.write_all(&body[..length]).expect("sent");
+            body[50_000] ^= u8::from(changes);
+        }
+    });
+    url
 }

@@ -37,7 +37,7 @@ pub(super) struct Pool {
     mirrors: Vec<Mirror>,
     /// Where to begin looking, so that equals are asked in turn.
     turn: usize,
-    retries: u64,
+    retries: u32,
     /// Why the last mirror was struck out.
     last: Arc<MirrorError>,
 }
@@ -69,7 +69,7 @@ impl Pool {
     }
 
     /// How often a try failed.
-    pub(super) fn retries(&self) -> u64 {
+    pub(super) fn retries(&self) -> u32 {
         self.retries
     }
 
