@@ -51,18 +51,17 @@ impl Job {
         }
     }
 
-    fn run(&self, target: &impl Target) -> Result<Record, PutError> {
+    fn run(&self, target: &impl Target) -> Result<(), PutError> {
         match self {
-            Job::Write { at, bytes } => {
-                let bytes = bytes.bytes();
-                let record = Record::data(*at, bytes);
-                target.write_at(Bytes(*at), bytes).map_err(disk_failed(*at))?;
-                Ok(record)
-            }
-            Job::Zero { at, length } => {
-                target.blank_at(Bytes(*at), Bytes(*length)).map_err(disk_failed(*at))?;
-                Ok(Record::zeros(*at, *length))
-            }
+            Job::Write { at, bytes } => target.write_at(Bytes(*at), bytes.bytes()).map_err(disk_failed(*at)),
+            Job::Zero { at, length } => target.blank_at(Bytes(*at), Bytes(*length)).map_err(disk_failed(*at)),
+        }
+    }
+
+    fn record(&self) -> Record {
+        match self {
+            Job::Write { at, bytes } => Record::data(*at, bytes.bytes()),
+            Job::Zero { at, length } => Record::zeros(*at, *length),
         }
     }
 }
@@ -101,6 +100,8 @@ struct State {
     stopped: bool,
     written: u64,
     zeroed: u64,
+    /// [`WINDOW`], but for tests.
+    window: u64,
 }
 
 /// The queue in front of the lanes, and all that is known about what they did.
@@ -110,6 +111,8 @@ pub(crate) struct Lanes {
     work: Condvar,
     /// There may be room in the queue, or all is done.
     room: Condvar,
+    /// Whether anything of the body will be read back, and so needs a digest.
+    remembers: bool,
     meters: Arc<Meters>,
     pool: Pool,
 }
@@ -149,7 +152,7 @@ impl State {
         match self.until {
             Until::Proven if idle => self.records.unsynced() > 0 || self.records.has_fresh(),
             Until::Closed | Until::Written | Until::Proven => {
-                crowded && self.records.has_fresh() || self.records.unsynced() >= WINDOW
+                crowded && self.records.has_fresh() || self.records.unsynced() >= self.window
             }
         }
     }
@@ -188,6 +191,7 @@ impl State {
 
 impl Lanes {
     pub(crate) fn new(records: Records, meters: Arc<Meters>, pool: Pool) -> Self {
+        let remembers = records.remembers();
         let state = State {
             jobs: VecDeque::new(),
             in_flight: Vec::new(),
@@ -201,8 +205,9 @@ impl Lanes {
             stopped: false,
             written: 0,
             zeroed: 0,
+            window: WINDOW,
         };
-        Self { state: Mutex::new(state), work: Condvar::new(), room: Condvar::new(), meters, pool }
+        Self { state: Mutex::new(state), work: Condvar::new(), room: Condvar::new(), remembers, meters, pool }
     }
 
     /// Have threads do the jobs that `feed` submits. Returns, with what `feed`
@@ -312,7 +317,10 @@ impl Lanes {
     }
 
     fn perform(&self, job: &Job, target: &impl Target) -> Result<(), PutError> {
-        let record = self.meters.of(Part::Write).busy(|| job.run(target))?;
+        let record = self.meters.of(Part::Write).busy(|| {
+            job.run(target)?;
+            Ok(self.remembers.then(|| job.record()))
+        })?;
         let range = job.range();
         let mut state = self.lock();
         state.in_flight.retain(|other| *other != range);
@@ -320,7 +328,10 @@ impl Lanes {
             Job::Write { .. } => state.written += range.end - range.start,
             Job::Zero { .. } => state.zeroed += range.end - range.start,
         }
-        state.records.push(record);
+        match record {
+            Some(record) => state.records.push(record),
+            None => state.records.pass(range.end - range.start),
+        }
         Ok(())
     }
 
@@ -420,3 +431,7 @@ impl Lanes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

@@ -149,7 +149,7 @@ pub(crate) fn start<R>(
     let (to_decoder, decoder) = sync_channel(IN_FLIGHT);
     let (to_writer, decoded) = sync_channel(DECODED);
     let tap = Tap { to_hasher, to_decoder, meters: Arc::clone(&meters), pool: pool.clone() };
-    let stream = tap::Stream::new(decoder, Arc::clone(&meters));
+    let stream = tap::Stream::new(decoder, Arc::clone(&meters), pool.clone());
     let outlet = Outlet::new(to_writer, Arc::clone(&meters), pool);
     thread::scope(|scope| {
         let (hashes, decodes) = (meters.of(Part::Hash), meters.of(Part::Decode));

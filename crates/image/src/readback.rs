@@ -173,6 +173,16 @@ impl Records {
         }
     }
 
+    /// So much was written that nobody will read back.
+    pub(crate) fn pass(&mut self, length: u64) {
+        self.unsynced += length;
+    }
+
+    /// Whether anything is to be remembered.
+    pub(crate) fn remembers(&self) -> bool {
+        self.verify != Verify::Ends
+    }
+
     fn keep(&mut self, record: Record) {
         self.waiting += record.length;
         self.fresh.push(record);

@@ -105,6 +105,7 @@ pub(crate) fn hash(chunks: &Receiver<Arc<Buffer>>, algorithms: &[Algorithm], met
 pub(crate) struct Stream {
     messages: Receiver<Message>,
     meters: Arc<Meters>,
+    pool: Pool,
     chunk: Option<Arc<Buffer>>,
     at: usize,
     ended: bool,
@@ -112,8 +113,13 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// The stream of what `messages` brings.
-    pub(crate) fn new(messages: Receiver<Message>, meters: Arc<Meters>) -> Self {
-        Self { messages, meters, chunk: None, at: 0, ended: false }
+    pub(crate) fn new(messages: Receiver<Message>, meters: Arc<Meters>, pool: Pool) -> Self {
+        Self { messages, meters, pool, chunk: None, at: 0, ended: false }
+    }
+
+    /// Buffers of a chunk to decompress into. They hold leftovers.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// The first bytes, without taking them.

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use disk::Buffer;
+use disk::{Buffer, Pool};
 use model::Bytes;
 
 use crate::{Compression, extent::CHUNK, tap, tap::Stream};
@@ -84,6 +84,7 @@ fn skip(from: &mut impl BufRead, length: u64) -> io::Result<()> {
 /// The content of an image, [`CHUNK`] bytes at a time.
 pub(crate) struct Content {
     layer: Layer,
+    pool: Pool,
     ended: bool,
     first: Option<Arc<Buffer>>,
 }
@@ -100,6 +101,7 @@ impl Content {
     /// # Errors
     /// When the decompressor cannot be made.
     pub(crate) fn new(stream: Stream, compression: Compression, memory: Bytes) -> io::Result<Self> {
+        let pool = stream.pool().clone();
         let layer = match compression {
             Compression::None => Layer::Plain(stream),
             Compression::Gzip
@@ -108,7 +110,7 @@ impl Content {
             | Compression::Bzip2
             | Compression::Lz4 => Layer::Packed(unpack(stream, compression, memory)?),
         };
-        Ok(Self { layer, ended: false, first: None })
+        Ok(Self { layer, pool, ended: false, first: None })
     }
 
     /// The first chunk, without taking it; `None` when there is nothing.
@@ -130,7 +132,7 @@ impl Content {
         let chunk = match &mut self.layer {
             Layer::Plain(stream) => stream.next_chunk()?,
             Layer::Packed(decoder) => {
-                let mut chunk = Buffer::zeroed(CHUNK);
+                let mut chunk = self.pool.take();
                 let length = tap::fill(decoder, &mut chunk)?;
                 chunk.truncate(length);
                 (length > 0).then(|| Arc::new(chunk))
