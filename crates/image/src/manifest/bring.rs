@@ -10,9 +10,11 @@ use std::{
     },
 };
 
-use disk::Buffer;
+use disk::{Buffer, Pool};
+use model::Bytes;
 
 use super::{Chunk, ChunkSource, Encoding, Piece, index, spans::Span};
+use crate::meter::{Meters, Part};
 
 /// The most fetches in a row for one span that bring no right chunk: mirrors that
 /// lie are struck out, and those that break off rest, so this many mean neither.
@@ -30,11 +32,35 @@ pub(super) struct Bringer<'a, C, S> {
     pub(super) encoding: Encoding,
     pub(super) source: &'a C,
     pub(super) spans: Mutex<S>,
-    /// Bytes fetched so far, wrong ones included.
-    pub(super) fetched: &'a AtomicU64,
+    pub(super) counts: &'a Counts,
+    pub(super) meters: &'a Meters,
+    /// Buffers of a chunk's length.
+    pub(super) pool: Pool,
+}
+
+/// How much was fetched.
+#[derive(Default)]
+pub(super) struct Counts {
+    fetched: AtomicU64,
+    again: AtomicU64,
+}
+
+impl Counts {
+    /// Bytes fetched that were of use, and those that were not.
+    pub(super) fn split(&self) -> (Bytes, Bytes) {
+        let again = self.again.load(Ordering::Relaxed);
+        (Bytes(self.fetched.load(Ordering::Relaxed).saturating_sub(again)), Bytes(again))
+    }
 }
 
 impl<C: ChunkSource, S: Iterator<Item = Span>> Bringer<'_, C, S> {
+    /// So many threads will run this.
+    pub(super) fn announce(&self, threads: usize) {
+        let more = u32::try_from(threads).unwrap_or(u32::MAX).saturating_sub(1);
+        self.meters.of(Part::Net).add_threads(more);
+        self.meters.of(Part::Decode).add_threads(more);
+    }
+
     /// Bring span after span until there is none, the source fails, or nobody
     /// listens any more.
     pub(super) fn run(&self, to: &SyncSender<io::Result<Brought>>) {
@@ -66,11 +92,18 @@ impl<C: ChunkSource, S: Iterator<Item = Span>> Bringer<'_, C, S> {
         let mut fruitless = 0;
         while let Some(&first) = numbers.first() {
             let from = self.chunks[index(first)].offset;
-            let piece = self.source.fetch(from..span.bytes.end)?;
-            self.fetched.fetch_add(piece.bytes.len() as u64, Ordering::Relaxed);
+            let net = self.meters.of(Part::Net);
+            let piece = net.busy(|| self.source.fetch(from..span.bytes.end))?;
+            let came = piece.bytes.len() as u64;
+            self.counts.fetched.fetch_add(came, Ordering::Relaxed);
             let before = numbers.len();
             if self.piece(&mut numbers, from, &piece, unpacker, to) == Sent::Stopped {
                 return Ok(Sent::Stopped);
+            }
+            if let Some(&missing) = numbers.first() {
+                // All from there on comes again, or came for nothing.
+                let useful = self.chunks[index(missing)].offset.saturating_sub(from);
+                self.counts.again.fetch_add(came.saturating_sub(useful), Ordering::Relaxed);
             }
             fruitless = if numbers.len() < before { 0 } else { fruitless + 1 };
             if fruitless == MOST_FRUITLESS {
@@ -94,7 +127,8 @@ impl<C: ChunkSource, S: Iterator<Item = Span>> Bringer<'_, C, S> {
         while let Some((&number, rest)) = numbers.split_first() {
             let chunk = &self.chunks[index(number)];
             let Some(stored) = part(chunk, from, &piece.bytes) else { break };
-            let Some(content) = unpacker.unpack(chunk, stored) else {
+            let decode = self.meters.of(Part::Decode);
+            let Some(content) = decode.busy(|| unpacker.unpack(chunk, stored, self.pool.take())) else {
                 self.source.distrust(piece.mirror);
                 break;
             };
@@ -135,18 +169,19 @@ impl Unpacker {
         })
     }
 
-    /// `chunk` out of what is `stored` of it. `None` when it is not that.
-    fn unpack(&mut self, chunk: &Chunk, stored: &[u8]) -> Option<Buffer> {
-        let content = match self {
-            Unpacker::Raw => Buffer::copy_of(stored),
+    /// `chunk` out of what is `stored` of it, in `content`. `None` when it is
+    /// something else.
+    fn unpack(&mut self, chunk: &Chunk, stored: &[u8], mut content: Buffer) -> Option<Buffer> {
+        content.truncate(index(chunk.length));
+        match self {
+            Unpacker::Raw if stored.len() == content.len() => content.copy_from_slice(stored),
+            Unpacker::Raw => return None,
             Unpacker::Zstd(decompressor) => {
-                // The output can only be as long as the buffer, whatever the frame says.
-                let mut content = Buffer::zeroed(index(chunk.length));
+                // No more comes out than fits, whatever the frame says.
                 let length = decompressor.decompress_to_buffer(stored, &mut content[..]).ok()?;
                 content.truncate(length);
-                content
             }
-        };
+        }
         chunk.is(&content).then_some(content)
     }
 }

@@ -6,26 +6,26 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use disk::{Buffer, Target};
-use model::{Bytes, Digest, Hasher};
+use disk::{Buffer, Pool, Target};
+use model::Bytes;
 
 use super::{
-    Accepted, Chunk, ChunkSource, Encoding, Manifest,
-    bring::{Bringer, Brought},
+    Accepted, Chunk, ChunkSource, Encoding, Manifest, StagedChunks,
+    bring::{Bringer, Brought, Counts},
     compare::{self, Held},
     spans,
-    trust::Proof,
 };
 use crate::{
-    Compression, Format, Options, Progress, Report, Stage, Staged, Utilisation, Verified, WriteError,
-    extent::{CHUNK, Extent, Slice},
+    Compression, Format, Options, Progress, Report, Stage, Staged, Utilisation, WriteError,
+    budget::{LANES, QUEUED},
+    extent::{Extent, Slice},
+    meter::Gauge,
     readback::{Record, Records},
     stage::{Facts, cleared, put_failed},
     writer::Writer,
@@ -35,6 +35,8 @@ use crate::{
 const MOST_AT_ONCE: usize = 8;
 /// Chunks that wait to be written.
 const IN_FLIGHT: usize = 4;
+/// How often progress is told while nothing arrives.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Put the image of `accepted` on the disk `target`, fetching from `source` what
 /// the disk does not hold yet, verify it, and make it bootable.
@@ -52,19 +54,6 @@ pub fn install_chunks<T: Target>(
     stage_chunks(accepted, source, target, options, &mut progress)?
         .verify(&mut progress)?
         .commit(&mut progress)
-}
-
-/// An image of chunks that is on the disk but for the ends that make it bootable.
-///
-/// ```compile_fail
-/// fn skip_verification<T: disk::Target>(staged: image::manifest::StagedChunks<'_, T>) {
-///     let _ = staged.commit(|_| {}); // only a Verified commits
-/// }
-/// ```
-#[must_use = "a staged image does not boot; verify and commit it"]
-pub struct StagedChunks<'t, T: Target> {
-    staged: Staged<'t, T>,
-    proof: Proof,
 }
 
 /// Put everything of the image on `target` but what makes it bootable. Every
@@ -91,13 +80,17 @@ pub fn stage_chunks<'t, T: Target>(
     let mut compared = Bytes(0);
     let held = compare::compare(&*target, manifest.chunks(), |step| {
         compared.0 += step.0;
-        progress(told(Stage::Compare, Bytes(0), compared, size));
+        let (stage, read, utilisation) = (Stage::Compare, Bytes(0), Utilisation::default());
+        progress(Progress { stage, read, read_total: None, done: compared, total: Some(size), utilisation });
     });
     let mut writer = Writer::new(target, Records::new(options.verify));
-    let read = match put(&manifest, held, source, &mut writer, &mut progress) {
-        Ok(read) => read,
-        Err(err) => return Err(cleared(&mut writer, err)),
-    };
+    let counts = Counts::default();
+    let outcome = put(&manifest, held, source, &counts, &mut writer, &mut progress);
+    let (read, refetched) = counts.split();
+    (writer.retries, writer.refetched) = (source.retries(), refetched);
+    if let Err(err) = outcome {
+        return Err(cleared(&mut writer, err));
+    }
     let compression = match manifest.file().encoding {
         Encoding::Raw => Compression::None,
         Encoding::Zstd => Compression::Zstd,
@@ -108,42 +101,71 @@ pub fn stage_chunks<'t, T: Target>(
     Ok(StagedChunks { staged: Staged { writer, facts, options }, proof })
 }
 
-fn told(stage: Stage, read: Bytes, done: Bytes, total: Bytes) -> Progress {
-    let utilisation = Utilisation::default();
-    Progress { stage, read, read_total: None, done, total: Some(total), utilisation }
-}
-
-/// Clear the ends, then fill the disk in. Returns how much was fetched.
+/// Clear the ends, then fill the disk in.
 fn put<T: Target>(
     manifest: &Manifest,
     mut held: Held,
     source: &impl ChunkSource,
+    counts: &Counts,
     writer: &mut Writer<'_, T>,
     progress: &mut impl FnMut(Progress),
-) -> Result<Bytes, WriteError> {
+) -> Result<(), WriteError> {
     writer.clear().map_err(|err| put_failed(err, writer))?;
-    let fetched = AtomicU64::new(0);
     let (to, brought) = sync_channel(IN_FLIGHT);
     let (chunks, kept) = (manifest.chunks(), std::mem::take(&mut held.kept));
+    let threads = source.at_once().clamp(1, MOST_AT_ONCE);
+    let meters = Arc::clone(&writer.meters);
     let bringer = Bringer {
         chunks,
         encoding: manifest.file().encoding,
         source,
         spans: Mutex::new(spans::join(chunks, |number| !held.has(number))),
-        fetched: &fetched,
+        counts,
+        meters: &meters,
+        pool: Pool::new(index_of(manifest.chunk_size()), threads + IN_FLIGHT + LANES + QUEUED),
     };
-    thread::scope(|scope| {
-        for _ in 0..source.at_once().clamp(1, MOST_AT_ONCE) {
-            let (bringer, to) = (&bringer, to.clone());
-            scope.spawn(move || bringer.run(&to));
-        }
-        drop(to);
-        put_zeros(manifest, writer)?;
-        put_held(chunks, &held, kept, writer)?;
-        put_brought(brought, &fetched, manifest.size(), writer, progress)
-    })?;
-    writer.finish(manifest.size()).map_err(|err| put_failed(err, writer))?;
-    Ok(Bytes(fetched.into_inner()))
+    bringer.announce(threads);
+    let mut told = Told { counts, size: manifest.size(), gauge: Gauge::new(Arc::clone(&meters)), progress };
+    let (placed, written) = writer.write_by_lanes(|writer| {
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                let (bringer, to) = (&bringer, to.clone());
+                scope.spawn(move || bringer.run(&to));
+            }
+            drop(to);
+            put_zeros(manifest, writer)?;
+            put_held(chunks, &held, kept, writer)?;
+            put_brought(brought, writer, &mut told)?;
+            writer.finish(manifest.size()).map_err(|err| put_failed(err, writer))
+        })
+    });
+    placed.and_then(|()| written.map_err(|err| put_failed(err, writer)))
+}
+
+/// A chunk's length, for buffers.
+fn index_of(length: Bytes) -> usize {
+    usize::try_from(length.0).expect("at most CHUNK_SIZES[1]")
+}
+
+/// How progress is told while chunks arrive.
+struct Told<'a, P> {
+    counts: &'a Counts,
+    size: Bytes,
+    gauge: Gauge,
+    progress: &'a mut P,
+}
+
+impl<P: FnMut(Progress)> Told<'_, P> {
+    fn tell(&mut self, done: u64) {
+        (self.progress)(Progress {
+            stage: Stage::Write,
+            read: self.counts.split().0,
+            read_total: None,
+            done: Bytes(done),
+            total: Some(self.size),
+            utilisation: self.gauge.utilisation(),
+        });
+    }
 }
 
 fn put_zeros<T: Target>(manifest: &Manifest, writer: &mut Writer<'_, T>) -> Result<(), WriteError> {
@@ -184,62 +206,18 @@ fn put_held<T: Target>(
 
 /// Put everything that arrives in its place. Dropping `brought` on an error
 /// stops those who bring.
-fn put_brought<T: Target>(
+fn put_brought<T: Target, P: FnMut(Progress)>(
     brought: Receiver<io::Result<Brought>>,
-    fetched: &AtomicU64,
-    size: Bytes,
     writer: &mut Writer<'_, T>,
-    progress: &mut impl FnMut(Progress),
+    told: &mut Told<'_, P>,
 ) -> Result<(), WriteError> {
-    for brought in brought {
-        let read = fetched.load(Ordering::Relaxed);
-        let Brought { at, content } = brought.map_err(|err| WriteError::Source { at: read, err })?;
-        put_data(at, content, writer)?;
-        progress(told(Stage::Write, Bytes(read), Bytes(writer.placed), size));
-    }
-    Ok(())
-}
-
-impl<'t, T: Target> StagedChunks<'t, T> {
-    /// Check what vouches for the image, and read back what was written and
-    /// what was there.
-    ///
-    /// # Errors
-    /// [`WriteError::WrongImage`], [`WriteError::DiskLies`] or
-    /// [`WriteError::Disk`]; the disk does not boot then.
-    pub fn verify(mut self, mut progress: impl FnMut(Progress)) -> Result<Verified<'t, T>, WriteError> {
-        if let Proof::Content(expected) = &self.proof {
-            match content(&mut self.staged, expected, &mut progress) {
-                Ok(digests) => {
-                    self.staged.options.digests.clone_from(expected);
-                    self.staged.facts.digests = digests;
-                }
-                Err(err) => return Err(cleared(&mut self.staged.writer, err)),
-            }
+    loop {
+        match brought.recv_timeout(TELL_EVERY) {
+            Ok(Ok(Brought { at, content })) => put_data(at, content, writer)?,
+            Ok(Err(err)) => return Err(WriteError::Source { at: told.counts.split().0.0, err }),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        self.staged.verify(progress)
+        told.tell(writer.placed);
     }
-}
-
-/// The digests of everything that the disk will hold of the image, in order, of
-/// the kinds of `expected`. What they should be is checked with the read-back.
-fn content<T: Target>(
-    staged: &mut Staged<'_, T>,
-    expected: &[Digest],
-    progress: &mut impl FnMut(Progress),
-) -> Result<Vec<Digest>, WriteError> {
-    let mut hashers: Vec<Hasher> = expected.iter().map(|digest| Hasher::new(digest.algorithm())).collect();
-    let (size, read) = (staged.facts.size, staged.facts.read);
-    let mut buffer = vec![0; CHUNK];
-    let mut at = 0;
-    while at < size.0 {
-        let length = usize::try_from(size.0 - at).unwrap_or(CHUNK).min(CHUNK);
-        let piece = &mut buffer[..length];
-        let writer = &mut staged.writer;
-        writer.read(Bytes(at), piece).map_err(|err| put_failed(err, writer))?;
-        hashers.iter_mut().for_each(|hasher| hasher.update(piece));
-        at += length as u64;
-        progress(told(Stage::Verify, read, Bytes(at), size));
-    }
-    Ok(hashers.into_iter().map(Hasher::finish).collect())
 }

@@ -13,6 +13,7 @@ mod compare;
 mod document;
 mod draft;
 mod install;
+mod prove;
 mod source;
 mod spans;
 mod trust;
@@ -24,7 +25,8 @@ use model::{Bytes, Digest};
 
 pub use document::{LONGEST_DOCUMENT, ManifestError};
 pub use draft::Draft;
-pub use install::{StagedChunks, install_chunks, stage_chunks};
+pub use install::{install_chunks, stage_chunks};
+pub use prove::StagedChunks;
 pub use source::{ChunkSource, FileChunks, Piece};
 pub use trust::{Accepted, TrustError, accept};
 pub use unpack::unpack;

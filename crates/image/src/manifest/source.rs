@@ -32,6 +32,11 @@ pub trait ChunkSource: Sync {
     /// What `mirror` gave is not what the manifest says: it is not asked again.
     fn distrust(&self, mirror: usize);
 
+    /// How often it asked again, elsewhere or there.
+    fn retries(&self) -> u32 {
+        0
+    }
+
     /// How many fetches at once are worth it.
     fn at_once(&self) -> usize {
         1

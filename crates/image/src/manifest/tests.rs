@@ -285,3 +285,14 @@ fn of_a_raw_image_its_own_digest_is_enough_and_is_taken_over_the_disk() {
     assert!(matches!(err, Err(WriteError::WrongImage { .. })), "{err:?}");
     assert!(does_not_boot(&disk));
 }
+
+#[test]
+fn content_that_is_another_format_never_boots() {
+    let mut content = content(3 * MIB);
+    content[..4].copy_from_slice(b"QFI\xfb");
+    let (file, document) = stored(&content, Encoding::Raw);
+    let mut disk = dirty(3 * MIB, 512);
+    let err = write(&document, &Mirrors::good(file), &mut disk).expect_err("a qcow2");
+    assert!(matches!(err, WriteError::Image(_)) && err.is_refusal(), "{err:?}");
+    assert!(does_not_boot(&disk));
+}
