@@ -209,6 +209,7 @@ impl<'t, T: Target> Verified<'t, T> {
             compression: facts.compression,
             read: facts.read,
             digests: facts.digests,
+            content: facts.content,
             image_size: facts.size,
             written: writer.lanes.written(),
             zeroed: writer.lanes.zeroed(),

@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use model::Bytes;
+use model::{Algorithm, Bytes};
 
 mod partitions;
 mod sniff;
@@ -217,6 +217,8 @@ pub(crate) struct Terms {
     pub(crate) permitted: Formats,
     /// What its decompressor may hold.
     pub(crate) decoder_memory: Bytes,
+    /// The digest to make of its content.
+    pub(crate) content: Option<Algorithm>,
 }
 
 /// Why an image's content is not what is wanted.

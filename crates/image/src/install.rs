@@ -20,6 +20,9 @@ pub struct Options {
     pub decoder_memory: Bytes,
     /// Digests of the image as it is downloaded. At least one; all must match.
     pub digests: Vec<Digest>,
+    /// The digest of the image with its compression taken off, if that is to be
+    /// checked as well.
+    pub content: Option<Digest>,
     /// The config drive's file system, from [`configdrive::decode`](crate::configdrive::decode).
     pub config_drive: Option<Vec<u8>>,
     /// How much is read back.
@@ -39,6 +42,7 @@ impl Default for Options {
             permitted: Formats::DEFAULT,
             decoder_memory: DECODER_MEMORY,
             digests: Vec::new(),
+            content: None,
             config_drive: None,
             verify: Verify::default(),
             spill: None,
@@ -50,7 +54,12 @@ impl Default for Options {
 impl Options {
     /// What of it concerns reading the image.
     pub(crate) fn terms(&self) -> Terms {
-        Terms { declared: self.declared, permitted: self.permitted, decoder_memory: self.decoder_memory }
+        Terms {
+            declared: self.declared,
+            permitted: self.permitted,
+            decoder_memory: self.decoder_memory,
+            content: self.content.as_ref().map(Digest::algorithm),
+        }
     }
 }
 

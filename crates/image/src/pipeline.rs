@@ -46,6 +46,8 @@ pub(crate) struct Passed {
     /// Bytes taken from the source, and their digests.
     pub(crate) read: Bytes,
     pub(crate) digests: Vec<Digest>,
+    /// The digest of the content, if one is wanted.
+    pub(crate) content: Option<Digest>,
 }
 
 /// Why a pipeline ended early, and whether the disk was touched by then.
@@ -72,9 +74,12 @@ pub(crate) fn run<T: Target>(
         placed.and_then(|()| written.map_err(|err| put_failed(err, writer)))
     });
     let begun = put.begun.is_some();
-    let (read, digests) = upstream.outcome(placed, &count).map_err(|err| Failed { err, begun })?;
+    let Brought { read, digests, content } =
+        upstream.outcome(placed, &count).map_err(|err| Failed { err, begun })?;
     match (put.begun, put.size) {
-        (Some((format, compression)), Some(size)) => Ok(Passed { format, compression, size, read, digests }),
+        (Some((format, compression)), Some(size)) => {
+            Ok(Passed { format, compression, size, read, digests, content })
+        }
         (None | Some(_), _) => {
             Err(Failed { err: WriteError::Broken { what: "the decoder ended early" }, begun })
         }
@@ -109,11 +114,18 @@ pub fn measure(mut source: impl Source, declared: Declared) -> Result<Bytes, Wri
     }
 }
 
+/// What the threads in front of the writer brought.
+pub(crate) struct Brought {
+    pub(crate) read: Bytes,
+    pub(crate) digests: Vec<Digest>,
+    pub(crate) content: Option<Digest>,
+}
+
 /// What became of the threads in front of the writer.
 pub(crate) struct Upstream {
     read: thread::Result<io::Result<Bytes>>,
     hashed: thread::Result<Vec<Digest>>,
-    decoded: thread::Result<Result<(), decode::DecodeError>>,
+    decoded: thread::Result<Result<Option<Digest>, decode::DecodeError>>,
 }
 
 impl Upstream {
@@ -122,7 +134,7 @@ impl Upstream {
         self,
         placed: Result<(), WriteError>,
         count: &AtomicU64,
-    ) -> Result<(Bytes, Vec<Digest>), WriteError> {
+    ) -> Result<Brought, WriteError> {
         let broken = |what| move |_| WriteError::Broken { what };
         let decoded = self.decoded.map_err(broken("the decoder panicked"))?;
         let read = self.read.map_err(broken("the reader panicked"))?;
@@ -130,8 +142,8 @@ impl Upstream {
         // The decoder of a failed source only knows that it failed.
         let at = count.load(Ordering::Relaxed);
         let read = read.map_err(|err| WriteError::Source { at, err })?;
-        decoded.map_err(WriteError::Image)?;
-        Ok((read, self.hashed.map_err(broken("the hasher panicked"))?))
+        let content = decoded.map_err(WriteError::Image)?;
+        Ok(Brought { read, digests: self.hashed.map_err(broken("the hasher panicked"))?, content })
     }
 }
 

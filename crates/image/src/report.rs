@@ -61,6 +61,8 @@ pub struct Report {
     pub read: Bytes,
     /// The digests of those bytes; each was demanded, and each is right.
     pub digests: Vec<Digest>,
+    /// The digest of its content; it was demanded too, and is right.
+    pub content: Option<Digest>,
     /// Length of the disk that the image holds.
     pub image_size: Bytes,
     /// Bytes written as they are.

@@ -55,6 +55,20 @@ pub enum WriteError {
         /// What came.
         actual: Digest,
     },
+    /// What is in it is not what was asked for.
+    #[error("the image's content is {actual}, want {expected}; the file itself is as it should be")]
+    WrongContent {
+        /// What was asked for.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// A digest of the content was given for that of the file.
+    #[error("{digest} is the digest of the image's content, not of the file; give that of the file too")]
+    Confused {
+        /// Which.
+        digest: Digest,
+    },
     /// Where it comes from failed.
     #[error("the image's source failed after {at} bytes")]
     Source {
@@ -119,6 +133,8 @@ impl WriteError {
             WriteError::NoDigest
             | WriteError::TooLarge { .. }
             | WriteError::WrongImage { .. }
+            | WriteError::WrongContent { .. }
+            | WriteError::Confused { .. }
             | WriteError::Scattered { .. }
             | WriteError::Gap => true,
             WriteError::Image(err) => match err {
@@ -168,6 +184,7 @@ pub(crate) struct Facts {
     pub(crate) size: Bytes,
     pub(crate) read: Bytes,
     pub(crate) digests: Vec<Digest>,
+    pub(crate) content: Option<Digest>,
     pub(crate) seconds: f64,
 }
 
@@ -193,9 +210,9 @@ pub fn stage<T: Target>(
     let passed = pipeline::run(&mut source, known, &algorithms, &mut writer, &mut progress);
     (writer.retries, writer.refetched) = (source.retries(), source.refetched());
     match passed {
-        Ok(Passed { format, compression, size, read, digests }) => {
+        Ok(Passed { format, compression, size, read, digests, content }) => {
             let seconds = start.elapsed().as_secs_f64();
-            let facts = Facts { format, compression, size, read, digests, seconds };
+            let facts = Facts { format, compression, size, read, digests, content, seconds };
             Ok(Staged { writer, facts, options })
         }
         Err(failed) if failed.begun => Err(cleared(&mut writer, failed.err)),
@@ -244,12 +261,28 @@ impl<'t, T: Target> Staged<'t, T> {
         }
     }
 
-    pub(crate) fn check(&mut self, mut progress: impl FnMut(Progress)) -> Result<(), WriteError> {
+    fn check_digests(&self) -> Result<(), WriteError> {
+        let content = self.facts.content.as_ref();
         for (expected, actual) in self.options.digests.iter().zip(&self.facts.digests) {
+            if expected != actual && content == Some(expected) {
+                return Err(WriteError::Confused { digest: expected.clone() });
+            }
             if expected != actual {
                 return Err(WriteError::WrongImage { expected: expected.clone(), actual: actual.clone() });
             }
         }
+        match (&self.options.content, content) {
+            (Some(expected), Some(actual)) if expected == actual => Ok(()),
+            (Some(expected), Some(actual)) => {
+                Err(WriteError::WrongContent { expected: expected.clone(), actual: actual.clone() })
+            }
+            (Some(_), None) => Err(WriteError::Broken { what: "the digest of the content is missing" }),
+            (None, _) => Ok(()),
+        }
+    }
+
+    pub(crate) fn check(&mut self, mut progress: impl FnMut(Progress)) -> Result<(), WriteError> {
+        self.check_digests()?;
         let read = self.facts.read;
         let (before, left) = (self.writer.lanes.proven(), self.writer.lanes.waiting());
         let total = Bytes(before.0 + left.0);

@@ -122,6 +122,11 @@ impl Stream {
         &self.pool
     }
 
+    /// Where the time is counted.
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
     /// The first bytes, without taking them.
     pub(crate) fn peek(&mut self) -> io::Result<&[u8]> {
         self.fill_buf()

@@ -325,6 +325,26 @@ fn a_bomb_stops_at_the_end_of_the_disk() {
 }
 
 #[test]
+fn the_digest_of_the_content_is_checked_besides_that_of_the_file() {
+    let qcow2 = [&b"QFI\xfb"[..], &[0; 508]].concat();
+    for line in ["gzip", "zstd -q", "xz -1", "cat"] {
+        let image = pipe(line, &CONTENT);
+        let right = Options { content: Some(digest(&CONTENT)), ..options(&image, "auto") };
+        expect_content(line, &image, &right, &CONTENT);
+        let wrong = Options { content: Some(digest(b"another")), ..right.clone() };
+        let (said, _) = put(&image, wrong, false, 4 * MIB).expect_err("another content");
+        assert!(said.contains(&format!("content is {}", digest(&CONTENT))), "{said}");
+        if line != "cat" {
+            let confused = Options { digests: vec![digest(&CONTENT)], ..right };
+            let (said, _) = put(&image, confused, false, 4 * MIB).expect_err("the digests are mixed up");
+            assert!(said.contains("digest of the image's content, not of the file"), "{said}");
+        }
+    }
+    let early = Options { content: Some(digest(b"")), ..options(&qcow2, "auto") };
+    assert!(put(&qcow2, early, false, 4 * MIB).is_err(), "what fails early leaves no thread behind");
+}
+
+#[test]
 fn the_report_says_what_was_taken_off() {
     let block: BlockSize = 512.try_into().expect("a block size");
     for (line, compression) in
@@ -332,8 +352,9 @@ fn the_report_says_what_was_taken_off() {
     {
         let image = pipe(line, &CONTENT);
         let mut disk = FakeDisk::filled(0xaa, Bytes(4 << 20), block);
-        let options = options(&image, "auto");
+        let options = Options { content: Some(digest(&CONTENT)), ..options(&image, "auto") };
         let report = install(MemorySource::new(image), &mut disk, options, |_| {}).expect(line);
         assert_eq!((report.format, report.compression), (Format::Raw, compression));
+        assert_eq!(report.content, Some(digest(&CONTENT)));
     }
 }

@@ -10,10 +10,11 @@ use std::{
 };
 
 use disk::{Buffer, Pool};
-use model::Bytes;
+use model::{Bytes, Digest};
 
-use crate::{Compression, extent::CHUNK, tap, tap::Stream};
+use crate::{Compression, extent::CHUNK, format::Terms, tap, tap::Stream};
 
+mod digest;
 mod gzip;
 mod lz4;
 mod xxh32;
@@ -87,6 +88,7 @@ pub(crate) struct Content {
     pool: Pool,
     ended: bool,
     first: Option<Arc<Buffer>>,
+    digest: Option<digest::Making>,
 }
 
 enum Layer {
@@ -95,12 +97,13 @@ enum Layer {
 }
 
 impl Content {
-    /// What `stream` holds once `compression` is taken off by something that
-    /// holds a window of at most `memory`.
+    /// What `stream` holds once `compression` is taken off on these `terms`.
     ///
     /// # Errors
-    /// When the decompressor cannot be made.
-    pub(crate) fn new(stream: Stream, compression: Compression, memory: Bytes) -> io::Result<Self> {
+    /// When the decompressor or the thread for a digest cannot be made.
+    pub(crate) fn new(stream: Stream, compression: Compression, terms: &Terms) -> io::Result<Self> {
+        let start = |algorithm| digest::Making::start(algorithm, Arc::clone(stream.meters()));
+        let digest = terms.content.map(start).transpose()?;
         let pool = stream.pool().clone();
         let layer = match compression {
             Compression::None => Layer::Plain(stream),
@@ -108,9 +111,9 @@ impl Content {
             | Compression::Zstd
             | Compression::Xz
             | Compression::Bzip2
-            | Compression::Lz4 => Layer::Packed(unpack(stream, compression, memory)?),
+            | Compression::Lz4 => Layer::Packed(unpack(stream, compression, terms.decoder_memory)?),
         };
-        Ok(Self { layer, pool, ended: false, first: None })
+        Ok(Self { layer, pool, ended: false, first: None, digest })
     }
 
     /// The first chunk, without taking it; `None` when there is nothing.
@@ -139,10 +142,22 @@ impl Content {
             }
         };
         self.ended = chunk.as_ref().is_none_or(|chunk| chunk.len() < CHUNK);
+        if let (Some(digest), Some(chunk)) = (&self.digest, &chunk) {
+            digest.add(chunk);
+        }
         if self.ended {
             self.expect_end()?;
         }
         Ok(chunk)
+    }
+
+    /// The digest of all of it, if one is wanted. Reads what has not been read.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(crate) fn digest(mut self) -> io::Result<Option<Digest>> {
+        while self.digest.is_some() && self.next()?.is_some() {}
+        self.digest.take().map(digest::Making::finish).transpose()
     }
 
     /// The stream below has ended too, so its last checksum has been checked

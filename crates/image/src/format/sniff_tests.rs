@@ -4,7 +4,7 @@ use super::{super::Formats, *};
 
 fn terms(declared: &str) -> Terms {
     let declared = declared.parse().expect("a format");
-    Terms { declared, permitted: Formats::DEFAULT, decoder_memory: Bytes(0) }
+    Terms { declared, permitted: Formats::DEFAULT, decoder_memory: Bytes(0), content: None }
 }
 
 fn with(magics: &[(usize, &[u8])]) -> Vec<u8> {

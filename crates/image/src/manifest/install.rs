@@ -96,7 +96,8 @@ pub fn stage_chunks<'t, T: Target>(
         Encoding::Zstd => Compression::Zstd,
     };
     let seconds = start.elapsed().as_secs_f64();
-    let facts = Facts { format: Format::Raw, compression, size, read, digests: Vec::new(), seconds };
+    let digests = Vec::new();
+    let facts = Facts { format: Format::Raw, compression, size, read, digests, content: None, seconds };
     let options = Options { digests: Vec::new(), ..options };
     Ok(StagedChunks { staged: Staged { writer, facts, options }, proof })
 }
