@@ -24,9 +24,9 @@ use std::{
 };
 
 use ::disk::Device;
-use fetch::{Request, chunks::HttpChunks};
+use fetch::{Request, chunks::HttpChunks, document, oci};
 use image::{
-    Options, Report, Spill, configdrive,
+    Options, Report, Spill, WriteError, configdrive,
     manifest::{self, Accepted, FileChunks, LONGEST_DOCUMENT, install_chunks},
 };
 use model::Bytes;
@@ -89,8 +89,18 @@ fn go(args: &Args, show: &mut Show) -> Result<ExitCode, Failure> {
 
 fn order(args: &Args) -> Result<Order, Failure> {
     let images = Images::new(&args.image, &args.target)?;
-    let request = network::request(&args.network, images.urls())?;
-    let digests = digests::expected(&args.checksum, &images, &request)?;
+    let mut request = network::request(&args.network, images.urls())?;
+    if args.checksum.is_empty() && args.manifest_checksum.is_empty() && !source::are_pinned(&args.image) {
+        return Err(WriteError::NoDigest.into());
+    }
+    let mut name = images.name();
+    let mut digests = Vec::new();
+    if request.urls.iter().any(|url| oci::is_reference(url)) {
+        let resolved = oci::resolve(&request)?;
+        digests.push(resolved.digest);
+        (name, request) = (resolved.title.unwrap_or(name), resolved.request);
+    }
+    digests.extend(digests::expected(&args.checksum, &name, &request)?);
     let options = Options {
         declared: args.format,
         digests,
@@ -117,7 +127,7 @@ fn mib(count: u32) -> Bytes {
 fn accept(from: &str, args: &Args, request: &Request, options: &Options) -> Result<Accepted, Failure> {
     let limit = LONGEST_DOCUMENT as u64;
     let document = if is_url(from) {
-        digests::document(request, from, limit)?
+        document(request.beside(from), limit)?
     } else {
         digests::file(Path::new(from), limit)?
     };

@@ -21,8 +21,9 @@ pub(crate) struct Args {
     #[arg(long, required = true, value_name = "URL|PATH|-")]
     pub(super) image: Vec<String>,
     /// What the image as downloaded must hash to: sha256:HEX or sha512:HEX, or the URL or path of
-    /// a checksum file that lists the image by name. Several must all match.
-    #[arg(long, required_unless_present = "manifest", value_name = "DIGEST|URL|PATH")]
+    /// a checksum file that lists the image by name. Several must all match. Only a manifest with
+    /// its own checksum, or a reference with a digest, does without.
+    #[arg(long, value_name = "DIGEST|URL|PATH")]
     pub(super) checksum: Vec<String>,
     /// The disk to write, or a regular file; one that is missing or empty gets the image's size.
     #[arg(long, value_name = "DEV|FILE")]

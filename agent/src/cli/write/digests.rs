@@ -6,48 +6,37 @@ use std::{
 };
 
 use fetch::{
-    HttpSource, Request,
+    Request,
     checksum::{self, ChecksumError, Expected, MAX_FILE, Md5},
-    without_secrets,
+    document, without_secrets,
 };
 use model::Digest;
 
-use super::{failure::Failure, source::Images};
+use super::failure::Failure;
 
 /// Every digest that `texts` ask for: digests themselves, or files that list
-/// the image by its name. MD5 vouches for nothing here.
+/// the image by its `name`. MD5 vouches for nothing here.
 ///
 /// # Errors
 /// [`Failure`] when a file cannot be read or does not speak of the image.
-pub(super) fn expected(texts: &[String], images: &Images, request: &Request) -> Result<Vec<Digest>, Failure> {
-    texts.iter().map(|text| one(text, images, request)).collect()
+pub(super) fn expected(texts: &[String], name: &str, request: &Request) -> Result<Vec<Digest>, Failure> {
+    texts.iter().map(|text| one(text, name, request)).collect()
 }
 
-fn one(text: &str, images: &Images, request: &Request) -> Result<Digest, Failure> {
+fn one(text: &str, name: &str, request: &Request) -> Result<Digest, Failure> {
     match checksum::expected(text, None, Md5::Refused) {
         Ok(Expected::Digest(digest)) => Ok(digest),
         Ok(Expected::File { url, algorithm }) => {
-            let bytes = document(request, &url, MAX_FILE)?;
+            let bytes = document(request.beside(&url), MAX_FILE)?;
             let shown = without_secrets(&url);
-            Ok(checksum::find(&bytes, &shown, &images.name(), algorithm, Md5::Refused)?)
+            Ok(checksum::find(&bytes, &shown, name, algorithm, Md5::Refused)?)
         }
         Err(ChecksumError::Malformed { .. }) if Path::new(text).is_file() => {
             let bytes = file(Path::new(text), MAX_FILE)?;
-            Ok(checksum::find(&bytes, text, &images.name(), None, Md5::Refused)?)
+            Ok(checksum::find(&bytes, text, name, None, Md5::Refused)?)
         }
         Err(err) => Err(err.into()),
     }
-}
-
-/// A small file at `url`, which belongs to the image of `request`.
-///
-/// # Errors
-/// [`Failure`] when it does not come, or is longer than `limit` bytes.
-pub(super) fn document(request: &Request, url: &str, limit: u64) -> Result<Vec<u8>, Failure> {
-    let shown = without_secrets(url);
-    let source = HttpSource::open(request.beside(url));
-    let source = source.map_err(|err| Failure::Beside { url: shown.clone(), err })?;
-    whole(source, limit, shown)
 }
 
 /// The file at `path`.

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use disk::OpenError;
-use fetch::{OpenImageError, checksum::ChecksumError};
+use fetch::{DocumentError, OpenImageError, checksum::ChecksumError, oci::ResolveError};
 use image::{WriteError, configdrive, manifest::TrustError};
 
 /// Why nothing, or nothing good, was written.
@@ -19,12 +19,10 @@ pub(super) enum Failure {
     Checksum(#[from] ChecksumError),
     #[error(transparent)]
     Manifest(#[from] TrustError),
-    #[error("cannot fetch {url}")]
-    Beside {
-        url: String,
-        #[source]
-        err: OpenImageError,
-    },
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Registry(#[from] ResolveError),
     #[error("{what} breaks off")]
     Cut {
         what: String,
@@ -87,11 +85,23 @@ impl Failure {
             | Failure::NotAsked { .. }
             | Failure::SameFile
             | Failure::NotServed { .. } => true,
-            Failure::Fetch(_)
-            | Failure::Beside { .. }
-            | Failure::Cut { .. }
-            | Failure::Read { .. }
-            | Failure::Create { .. } => false,
+            Failure::Document(err) => is_too_long(err),
+            Failure::Registry(err) => match err {
+                ResolveError::Malformed { .. }
+                | ResolveError::Mixed
+                | ResolveError::Wrong { .. }
+                | ResolveError::Choose { .. }
+                | ResolveError::Different { .. } => true,
+                ResolveError::Manifest { err, .. } => is_too_long(err),
+            },
+            Failure::Fetch(_) | Failure::Cut { .. } | Failure::Read { .. } | Failure::Create { .. } => false,
         }
+    }
+}
+
+fn is_too_long(err: &DocumentError) -> bool {
+    match err {
+        DocumentError::TooLong { .. } => true,
+        DocumentError::Open { .. } | DocumentError::Read { .. } => false,
     }
 }

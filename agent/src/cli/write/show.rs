@@ -92,7 +92,9 @@ impl Show {
 /// One event of progress.
 fn event(progress: Progress, passed: Duration) -> Value {
     let rate = per_second(progress.done.0, passed.as_secs_f64());
-    let eta = progress.total.map(|total| total.0.saturating_sub(progress.done.0) / rate.max(1));
+    // Before anything is done nobody knows.
+    let total = progress.total.filter(|_| rate > 0);
+    let eta = total.map(|total| total.0.saturating_sub(progress.done.0) / rate);
     let busy: Map<String, Value> = Part::ALL
         .into_iter()
         .map(|part| (part.name().to_owned(), progress.utilisation.of(part).into()))

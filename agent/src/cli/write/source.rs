@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use fetch::{HttpSource, Request};
+use fetch::{HttpSource, Request, oci};
 use image::{FileSource, PipeSource, Source};
 
 use super::failure::Failure;
 
 /// Where the image comes from, as the command line says it.
 pub(super) enum Images {
-    /// Equal mirrors.
+    /// Equal mirrors, or references to the same image in registries.
     Urls(Vec<String>),
     /// A file.
     File(PathBuf),
@@ -21,11 +21,8 @@ impl Images {
     /// What `images` say.
     ///
     /// # Errors
-    /// [`Failure::Mirrors`], [`Failure::SameFile`], [`Failure::NotServed`].
+    /// [`Failure::Mirrors`], [`Failure::SameFile`].
     pub(super) fn new(images: &[String], target: &Path) -> Result<Self, Failure> {
-        if images.iter().any(|image| image.starts_with("oci://")) {
-            return Err(Failure::NotServed { what: "an image from a registry (oci://)" });
-        }
         if images.iter().all(|image| is_url(image)) {
             return Ok(Images::Urls(images.to_vec()));
         }
@@ -91,7 +88,12 @@ impl Images {
 
 /// True for what is fetched.
 pub(super) fn is_url(image: &str) -> bool {
-    image.starts_with("http://") || image.starts_with("https://")
+    image.starts_with("http://") || image.starts_with("https://") || oci::is_reference(image)
+}
+
+/// True when every one of `images` is a reference that says which digest its manifest has.
+pub(super) fn are_pinned(images: &[String]) -> bool {
+    images.iter().all(|image| oci::is_reference(image) && image.contains("@sha"))
 }
 
 #[cfg(test)]
@@ -109,7 +111,7 @@ mod tests {
         ] {
             assert_eq!(name(image).ok().as_deref(), Some(want));
         }
-        assert!(matches!(name("oci://h/x:y"), Err(Failure::NotServed { .. })));
+        assert!(are_pinned(&["oci://h/x@sha256:00".into()]) && !are_pinned(&["oci://h/x:y".into()]));
         let two = ["http://h/x".to_owned(), "x".to_owned()];
         assert!(matches!(Images::new(&two, Path::new("t")), Err(Failure::Mirrors)));
         assert!(matches!(
