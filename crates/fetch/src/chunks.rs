@@ -11,14 +11,14 @@ mod pool;
 
 use std::{
     future::Future,
-    io::{self, Read as _},
+    io,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::sync_channel},
     thread,
     time::{Duration, Instant},
 };
 
-use image::manifest::{ChunkSource, LONGEST_DOCUMENT, Piece};
+use image::manifest::{ChunkSource, Piece};
 use model::Bytes;
 use reqwest::{
     Client, Response, StatusCode,
@@ -31,28 +31,13 @@ use crate::{
     client::Maker,
     error::FetchError,
     floor::{Rate, Watch},
-    http::{HttpSource, OpenImageError},
+    http::OpenImageError,
     request::Request,
 };
 use pool::{Ask, Pool};
 
 /// Requests in flight. Six of 2 MiB each fill 10 Gb/s over 10 ms.
 const AT_ONCE: usize = 6;
-
-/// The document of a manifest.
-///
-/// # Errors
-/// [`OpenImageError`], and what [`io::Read`] reports: `FileTooLarge` when it is
-/// longer than any manifest.
-pub fn document(request: Request) -> Result<io::Result<Vec<u8>>, OpenImageError> {
-    let source = HttpSource::open(request)?;
-    let mut document = Vec::new();
-    let read = source.take(LONGEST_DOCUMENT as u64 + 1).read_to_end(&mut document);
-    Ok(read.and_then(|_| {
-        let fits = document.len() <= LONGEST_DOCUMENT;
-        if fits { Ok(document) } else { Err(io::ErrorKind::FileTooLarge.into()) }
-    }))
-}
 
 /// An image's file on equal mirrors, in parts. Dropping it ends what is in flight.
 pub struct HttpChunks {

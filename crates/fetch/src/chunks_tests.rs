@@ -185,17 +185,3 @@ fn a_mirror_that_stalls_is_left_and_dropping_the_source_ends_what_waits() {
         .wait_until(|seen| seen.iter().any(|seen| seen.range() == Some((0, Some(4999))) && seen.stalls > 0));
     drop(waits);
 }
-
-#[test]
-fn a_manifest_is_read_over_http_and_not_without_end() {
-    let document = b"{\"billet_manifest\":1}".to_vec();
-    let server = Server::start([
-        ("/m", File::new(document.clone())),
-        ("/long", File::new(vec![b' '; LONGEST_DOCUMENT + 1])),
-    ]);
-    let fetch = |path| super::document(Request::new(vec![server.url(path)], Trust::Anybody));
-    assert_eq!(fetch("/m").expect("answers").expect("short"), document);
-    let err = fetch("/long").expect("answers").expect_err("too long");
-    assert_eq!(err.kind(), io::ErrorKind::FileTooLarge);
-    assert!(fetch("/missing").is_err());
-}
