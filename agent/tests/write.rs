@@ -158,7 +158,7 @@ fn standard_input_is_an_image() {
         let mut child =
             command(&["--image", "-", "--checksum", &sum, "--target", &bench.text(target), "--yes"], &[])
                 .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+                .stdout(Stdio::null())
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("billet-agent runs");

@@ -10,9 +10,6 @@ use super::Machine;
 use crate::command::Failure;
 use fetch::{HttpSource, Request, without_secrets};
 
-/// A checksum file lists thousands of images at most.
-pub(super) const MAX_CHECKSUM_FILE: u64 = 1 << 20;
-
 /// Ironic's limit, in base64.
 pub(super) const MAX_CONFIG_DRIVE: u64 = 90 << 20;
 

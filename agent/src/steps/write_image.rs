@@ -11,14 +11,13 @@ use model::Digest;
 use serde_json::{Map, Value, json};
 use wire::ipa::{ErrorClass, ImageInfo};
 
-use super::{
-    Machine,
-    checksum::{self, Expected, Md5},
-    download,
-    machine::Prepared,
-};
+use super::{Machine, checksum, download, machine::Prepared};
 use crate::command::{Failure, Outcome, Params, Reporter};
-use fetch::{HttpSource, Request, without_secrets};
+use fetch::{
+    HttpSource, Request,
+    checksum::{Expected, MAX_FILE, Md5, find},
+    without_secrets,
+};
 
 /// The step's name, as conductors and progress reports have it.
 const STEP: &str = "write_image";
@@ -137,11 +136,15 @@ fn declared(told: Option<&str>, permitted: &[String]) -> Result<Declared, Failur
     let allows =
         |names: &[&str]| permitted.is_empty() || permitted.iter().any(|name| names.contains(&name.as_str()));
     let (raw, qcow2) = (allows(&["raw", "gpt", "mbr"]), allows(&["qcow2"]));
+    let permits_others =
+        permitted.iter().any(|name| matches!(name.parse(), Ok(Format::Vmdk | Format::Vhd | Format::Vhdx)));
     let format = match told {
         None | Some("unknown" | "auto" | "") => match (raw, qcow2) {
             (true, true) => None,
             (true, false) => Some(Format::Raw),
             (false, true) => Some(Format::Qcow2),
+            // Others are recognized by their content, within what is permitted.
+            (false, false) if permits_others => None,
             (false, false) => {
                 return Err(refused(format!("no format that this agent writes is permitted: {permitted:?}")));
             }
@@ -171,15 +174,13 @@ fn declared(told: Option<&str>, permitted: &[String]) -> Result<Declared, Failur
 /// The digest the image must have, fetched if it is in a file.
 fn digest(info: &ImageInfo, machine: &Machine, request: &Request) -> Result<Digest, Failure> {
     let md5 = if machine.settings.md5 { Md5::Accepted } else { Md5::Refused };
-    let unsure = |err: checksum::ChecksumError| Failure::of(ErrorClass::ImageChecksum, &err);
+    let unsure = |err: checksum::UnsureError| Failure::of(ErrorClass::ImageChecksum, &err);
     match checksum::expected(info, md5).map_err(unsure)? {
         Expected::Digest(digest) => Ok(digest),
         Expected::File { url, algorithm } => {
             let name = download::file_name(&request.urls);
-            let file = Request { urls: vec![url.clone()], ..request.clone() };
-            let bytes = download::small(file, download::MAX_CHECKSUM_FILE)?;
-            let text = String::from_utf8_lossy(&bytes);
-            checksum::find(&text, &without_secrets(&url), &name, algorithm, md5).map_err(unsure)
+            let bytes = download::small(request.beside(&url), MAX_FILE)?;
+            find(&bytes, &without_secrets(&url), &name, algorithm, md5).map_err(|err| unsure(err.into()))
         }
     }
 }
@@ -212,13 +213,18 @@ fn tell(report: &Reporter, image: &str, disk: &str, progress: Progress) {
         Stage::Verify => format!("reading {disk} back"),
         Stage::Commit => format!("making {disk} bootable"),
     };
-    report.report(STEP, progress.done, progress.total, &message);
+    let busiest = progress.utilisation.bottleneck();
+    let waits = busiest.map(|part| format!(" (waits for {})", part.name())).unwrap_or_default();
+    report.report(STEP, progress.done, progress.total, &(message + &waits));
 }
 
 /// What a conductor calls it.
 fn class(err: &WriteError) -> ErrorClass {
     match err {
-        WriteError::NoDigest | WriteError::WrongImage { .. } => ErrorClass::ImageChecksum,
+        WriteError::NoDigest
+        | WriteError::WrongImage { .. }
+        | WriteError::WrongContent { .. }
+        | WriteError::Confused { .. } => ErrorClass::ImageChecksum,
         WriteError::Image(_) if err.is_refusal() => ErrorClass::InvalidImage,
         WriteError::Image(_) | WriteError::Source { .. } => ErrorClass::ImageDownload,
         WriteError::Scattered { .. } | WriteError::Gap => ErrorClass::InvalidImage,
@@ -249,6 +255,7 @@ mod tests {
                 "what is permitted is all it may be"
             );
             assert!(format(told, &["iso".to_owned()]).is_err());
+            assert_eq!(format(told, &["vmdk".to_owned()]).unwrap(), None, "told by its content");
         }
         assert_eq!(format(Some("gpt"), &all).unwrap(), Some(Format::Raw));
         assert_eq!(format(Some("raw"), &qcow2).unwrap_err().class, ErrorClass::InvalidImage);
