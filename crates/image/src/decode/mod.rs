@@ -5,6 +5,8 @@ mod fields;
 mod flaw;
 mod forward;
 mod gaps;
+#[cfg(test)]
+mod huge_tests;
 mod map;
 mod pieces;
 mod qcow2;
@@ -203,8 +205,7 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<Op
     let terms = known.terms;
     let start = stream.peek().map_err(|_| DecodeError::Source)?;
     let compression = format::compression(start, terms.declared)?;
-    let content =
-        Content::new(stream, compression, &terms).map_err(|err| failed(err, 0, compression))?;
+    let content = Content::new(stream, compression, &terms).map_err(|err| failed(err, 0, compression))?;
     let mut content = Reader { content, at: 0, compression };
     let format = format::format(content.peek()?, &terms, compression)?;
     let length = if compression == Compression::None { known.length } else { None };
