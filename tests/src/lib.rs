@@ -4,6 +4,7 @@
 pub mod disk;
 pub mod images;
 pub mod programs;
+pub mod write;
 
 /// These tests attach loop devices. Says so loudly where that cannot be done.
 #[must_use]

@@ -20,13 +20,15 @@ const POLL: Duration = Duration::from_millis(100);
 const AGENT_PARAMETERS: &str =
     "ipa-image-download-connection-retries=2 ipa-image-download-connection-retry-interval=1";
 
-/// A program of ours: `dist/` has what `make dist` built.
+/// A program of ours: `dist/` has what `make dist` built; `BILLET_DIST` may name
+/// another folder, for work on one program.
 ///
 /// # Panics
 /// When it is not there.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist").join(name);
+    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist");
+    let path = std::env::var_os("BILLET_DIST").map_or(dist, PathBuf::from).join(name);
     assert!(path.is_file(), "{} is missing: run `make dist` first", path.display());
     path
 }
