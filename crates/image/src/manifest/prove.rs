@@ -50,12 +50,15 @@ fn check<T: Target>(
     progress: &mut impl FnMut(Progress),
 ) -> Result<(), WriteError> {
     sniff(staged)?;
-    match proof {
-        Proof::Manifest => {}
-        Proof::Content(expected) => {
-            staged.facts.digests = content(staged, &expected, progress)?;
-            staged.options.digests = expected;
-        }
+    let expected = match proof {
+        Proof::Manifest => Vec::new(),
+        Proof::Content(expected) => expected,
+    };
+    let wanted: Vec<Digest> = expected.iter().chain(&staged.options.content).cloned().collect();
+    if !wanted.is_empty() {
+        let mut digests = content(staged, &wanted, progress)?;
+        staged.facts.content = digests.split_off(expected.len()).pop();
+        (staged.facts.digests, staged.options.digests) = (digests, expected);
     }
     Ok(())
 }

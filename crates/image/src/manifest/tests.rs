@@ -296,3 +296,22 @@ fn content_that_is_another_format_never_boots() {
     assert!(matches!(err, WriteError::Image(_)) && err.is_refusal(), "{err:?}");
     assert!(does_not_boot(&disk));
 }
+
+#[test]
+fn a_digest_of_the_content_is_taken_over_the_disk_too() {
+    let content = content(3 * MIB);
+    let (file, document) = stored(&content, Encoding::Zstd);
+    let mut disk = dirty(4 * MIB, 512);
+    for (given, right) in
+        [(digest_of(Algorithm::Sha512, &content), true), (digest_of(Algorithm::Sha512, b""), false)]
+    {
+        let options = Options { content: Some(given.clone()), ..Options::default() };
+        let outcome =
+            install_chunks(trusted(&document), &Mirrors::good(file.clone()), &mut disk, options, |_| {});
+        match outcome {
+            Ok(report) => assert!(right && report.content == Some(given)),
+            Err(err) => assert!(!right && matches!(err, WriteError::WrongContent { .. }), "{err:?}"),
+        }
+        assert_eq!(does_not_boot(&disk), !right);
+    }
+}
