@@ -230,6 +230,67 @@ fn input_that_is_refused_is_status_2_and_touches_nothing() {
 }
 
 #[test]
+fn the_content_of_an_image_may_have_a_digest_of_its_own() {
+    let bench = Bench::new();
+    let right = format!("sha256:{}", hex(&bench.raw));
+    let report = report(&bench.write(&["--yes", "--json", "--content-checksum", &right]));
+    assert_eq!((&report["ok"], &report["content_digest"]), (&true.into(), &right.into()));
+    let wrong = format!("sha256:{}", hex(b"another"));
+    let output = bench.write(&["--yes", "--content-checksum", &wrong]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(said(&output).contains("content"), "{output:?}");
+}
+
+#[test]
+fn a_manifest_lets_a_disk_keep_what_it_has() {
+    let bench = Bench::new();
+    let (raw, manifest) = (bench.text("x.raw"), bench.path("x.raw.billet.json"));
+    fs::write(&raw, &bench.raw).expect("written");
+    let mut draft = image::manifest::Draft::new(model::Bytes(64 << 10)).expect("a chunk size");
+    for (number, chunk) in bench.raw.chunks(64 << 10).enumerate() {
+        let start = (number as u64) << 16;
+        draft.add(chunk, &(start..start + chunk.len() as u64)).expect("in order");
+    }
+    let sum = |algorithm| {
+        let mut hasher = model::Hasher::new(algorithm);
+        hasher.update(&bench.raw);
+        hasher.finish()
+    };
+    let file = image::manifest::ImageFile {
+        name: "x.raw".into(),
+        length: model::Bytes(bench.raw.len() as u64),
+        encoding: image::manifest::Encoding::Raw,
+        sha256: sum(model::Algorithm::Sha256),
+        sha512: sum(model::Algorithm::Sha512),
+    };
+    fs::write(&manifest, draft.finish(file).and_then(|manifest| manifest.to_json()).expect("a manifest"))
+        .expect("written");
+    let checksum = format!("sha256:{}", hex(&fs::read(&manifest).expect("there")));
+    let manifest = manifest.display().to_string();
+    let arguments = [
+        "--image",
+        &raw,
+        "--manifest",
+        &manifest,
+        "--manifest-checksum",
+        &checksum,
+        "--target",
+        &bench.text("disk"),
+    ];
+    let skipped = |output: &Output| (output.status.success(), report(output)["bytes"]["skipped"].as_u64());
+    assert_eq!(skipped(&run(&arguments, &["--yes", "--json"])), (true, Some(0)));
+    let again = run(&arguments, &["--yes", "--json"]);
+    assert_eq!(skipped(&again), (true, Some(3 << 20)), "{again:?}");
+    assert_eq!(report(&again)["bytes"]["fetched"], 0);
+    assert!(bench.holds_the_image("disk"));
+    let plan = run(&arguments, &["--plan"]);
+    assert!(String::from_utf8_lossy(&plan.stdout).contains("in 48 chunks"), "{plan:?}");
+    let wrong = format!("sha256:{}", hex(b"another"));
+    let unlike = ["--image", &raw, "--manifest", &manifest, "--manifest-checksum", &wrong, "--target", &raw];
+    assert_eq!(run(&unlike[..6], &["--target", &bench.text("disk"), "--yes"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_wrong_image_leaves_nothing_to_boot() {
     let bench = Bench::new();
     let wrong = format!("sha256:{}", hex(b"another"));

@@ -104,6 +104,7 @@ fn order(args: &Args) -> Result<Order, Failure> {
     let options = Options {
         declared: args.format,
         digests,
+        content: args.content_checksum.clone(),
         config_drive: args.config_drive.as_deref().map(config_drive).transpose()?,
         verify: args.verify.into(),
         rewrite_sectors: args.rewrite_sectors,

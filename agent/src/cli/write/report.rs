@@ -23,6 +23,7 @@ pub(super) fn json(args: &Args, report: &Report) -> Value {
         "format": report.format.to_string(),
         "compression": report.compression.suffix().trim_start_matches('.'),
         "digests": report.digests.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "content_digest": report.content.as_ref().map(ToString::to_string),
         "bytes": {
             "fetched": report.read.0,
             "refetched": report.refetched.0,
