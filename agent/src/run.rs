@@ -188,7 +188,7 @@ async fn serve(serving: Serving, beat: &mut Heartbeat) -> Result<Ending, RunErro
         }
         () = beating => Err(stopped("heartbeat")),
         ended = server => {
-            let err = ended.map_or_else(io::Error::other, |served| served.err().unwrap_or_else(|| io::Error::other("it ended")));
+            let err = ended.map_or_else(io::Error::other, |()| io::Error::other("it ended"));
             Err(RunError::Stopped { part: "API", err })
         }
     }
@@ -281,11 +281,10 @@ fn serve_tls(
     identity: &Identity,
     minimum: MinimumTls,
     served: Served<Machine>,
-) -> Result<tokio::task::JoinHandle<io::Result<()>>, RunError> {
+) -> Result<tokio::task::JoinHandle<()>, RunError> {
     let listener = TlsListener::new(listener, identity.server(minimum)?)
         .map_err(|err| RunError::Stopped { part: "API", err })?;
-    let service = api::router(Arc::new(served)).into_make_service();
-    Ok(tokio::spawn(axum::serve(listener, service).into_future()))
+    Ok(tokio::spawn(api::serve(listener, api::router(Arc::new(served)))))
 }
 
 fn minimum_tls(found: &Found) -> MinimumTls {

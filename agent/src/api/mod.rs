@@ -6,6 +6,7 @@
 mod body;
 mod documents;
 mod listener;
+mod serve;
 mod token;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use serde_json::Value;
 use wire::ipa::{CommandRequest, Commands, Fault};
 
 pub(crate) use listener::TlsListener;
+pub(crate) use serve::serve;
 
 use crate::command::{Board, Mode, Refused};
 

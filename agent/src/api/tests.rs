@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use wire::ipa::ErrorClass;
 
-use super::{Served, TlsListener, router};
+use super::{Served, TlsListener, router, serve};
 use crate::{
     command::{self, Board, Command, Failure, Mode, Outcome, anything},
     tls::{Identity, MinimumTls},
@@ -76,8 +76,7 @@ impl Agent {
         let base = format!("https://{}", listener.local_addr().unwrap());
         let served = Served { board, token: token.map(Secret::new), started_at: 1.5, base: base.clone() };
         let listener = TlsListener::new(listener, identity.server(MinimumTls::V1_3).unwrap()).unwrap();
-        let service = router(Arc::new(served)).into_make_service();
-        tokio::spawn(axum::serve(listener, service).into_future());
+        tokio::spawn(serve(listener, router(Arc::new(served))));
         // As a conductor does it: the certificate itself is the root, TLS 1.3 at least.
         let root = reqwest::Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap();
         let client = Client::builder()
