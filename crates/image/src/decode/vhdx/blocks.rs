@@ -138,7 +138,7 @@ fn take_block(entry: u64, at: u64, guest: u64, block: u64, pieces: &mut Pieces) 
     match entry & STATE {
         PRESENT if host == 0 => Err(Flaw::Lie { what: "a block lies in the headers", at }),
         PRESENT => {
-            pieces.own(host, block, "a block overlaps a region or another block")?;
+            pieces.claim(host, block, "a block", "a block overlaps a region or another block")?;
             pieces.place(guest, Some(host), block)
         }
         NOT_PRESENT | UNDEFINED | ZERO | UNMAPPED | UNMAPPED_EARLY => pieces.zero(guest, block),

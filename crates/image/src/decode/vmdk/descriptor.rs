@@ -35,6 +35,11 @@ pub(super) fn check(descriptor: &[u8]) -> Result<(), Flaw> {
     match kind.as_deref() {
         Some("monolithicSparse" | "streamOptimized") => {}
         Some(kind) => return Err(Flaw::Unknown { what: format!("the type {kind:.40}") }),
+        None if text.is_empty() => {
+            return Err(Flaw::NotAlone {
+                what: "its descriptor in another file (it is part of a split disk)",
+            });
+        }
         None => return Err(Flaw::Lie { what: "the descriptor has no type", at: 0 }),
     }
     match extents {

@@ -44,8 +44,10 @@ impl Layout for Tables {
             Kind::Owners => self.take_redundant(bytes, pieces)?,
         }
         self.to_come -= 1;
-        // Before anything is written, where the tables were read beforehand.
-        if self.to_come == 0 { self.parts.check() } else { Ok(()) }
+        // Of tables at once, so that none is read as another; of grains when all
+        // are known, which is before anything is written if tables come first.
+        let is_time = self.to_come == 0 || table.kind != Kind::Entries;
+        if is_time { self.parts.check() } else { Ok(()) }
     }
 
     fn header(&self) -> usize {
