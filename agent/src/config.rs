@@ -198,7 +198,9 @@ fn parsed<T: std::str::FromStr>(
     text.parse().map(Some).map_err(malformed)
 }
 
-/// How patiently images are fetched, by Ironic's names.
+/// How patiently images are fetched, by Ironic's names where it has some.
+/// `billet-image-download-floor` is in KiB/s, and 0 for none;
+/// `billet-image-download-total` in seconds.
 fn downloads(params: &Params) -> fetch::Pace {
     let mut pace = fetch::Pace::default();
     let seconds = |name| params.number(name).map(Duration::from_secs);
@@ -211,6 +213,13 @@ fn downloads(params: &Params) -> fetch::Pace {
     if let Some(delay) = seconds("ipa-image-download-connection-retry-interval") {
         pace.delay = delay;
     }
+    // Ours: Ironic's agent waits for drips for ever.
+    if let Some(rate) = params.number("billet-image-download-floor") {
+        let window = fetch::Floor::DEFAULT.window;
+        let bytes = rate.saturating_mul(1024).saturating_mul(window.as_secs());
+        pace.floor = (rate > 0).then_some(fetch::Floor { bytes, window });
+    }
+    pace.total = seconds("billet-image-download-total").filter(|limit| !limit.is_zero());
     pace
 }
 
@@ -236,7 +245,16 @@ mod tests {
                     ipa-image-download-connection-retries=2 ipa-image-download-connection-retry-interval=1";
         let pace = config(told).unwrap().downloads;
         assert_eq!((pace.connect.as_secs(), pace.retries, pace.delay.as_secs()), (7, 2, 1));
-        assert_eq!(config("ipa-api-url=http://a").unwrap().downloads.retries, 9);
+        let pace = config("ipa-api-url=http://a").unwrap().downloads;
+        assert_eq!((pace.retries, pace.floor, pace.total), (9, Some(fetch::Floor::DEFAULT), None));
+        let told = "ipa-api-url=http://a billet-image-download-floor=8 billet-image-download-total=3600";
+        let pace = config(told).unwrap().downloads;
+        assert_eq!(pace.floor.map(|floor| floor.bytes), Some(8 * 1024 * 60));
+        assert_eq!(pace.total.map(|total| total.as_secs()), Some(3600));
+        assert_eq!(
+            config("ipa-api-url=http://a billet-image-download-floor=0").unwrap().downloads.floor,
+            None
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) fn request(info: &ImageInfo, machine: &Machine) -> Result<Request, Fa
     let mut request = Request::new(info.urls.clone(), machine.trust.clone());
     request.authorization = authorization(info)?;
     request.proxies = proxies(info);
+    request.no_proxy = info.no_proxy.clone();
     request.pace = machine.downloads;
     Ok(request)
 }
@@ -48,23 +49,8 @@ fn authorization(info: &ImageInfo) -> Result<Option<Secret>, Failure> {
 }
 
 fn proxies(info: &ImageInfo) -> (Option<String>, Option<String>) {
-    let excepted =
-        info.no_proxy.as_deref().is_some_and(|hosts| info.urls.iter().any(|url| is_listed(url, hosts)));
-    let proxy = |scheme: &str| {
-        info.proxies.as_ref().filter(|_| !excepted).and_then(|proxies| proxies.get(scheme).cloned())
-    };
+    let proxy = |scheme: &str| info.proxies.as_ref().and_then(|proxies| proxies.get(scheme).cloned());
     (proxy("http"), proxy("https"))
-}
-
-/// Whether the host of `url`, or a domain it is in, is one of `hosts`.
-fn is_listed(url: &str, hosts: &str) -> bool {
-    let parsed = reqwest::Url::parse(url).ok();
-    let Some(host) = parsed.as_ref().and_then(reqwest::Url::host_str) else { return false };
-    hosts.split(',').map(|listed| listed.trim().trim_start_matches('.')).any(|listed| {
-        listed == "*"
-            || (!listed.is_empty() && host == listed)
-            || (!listed.is_empty() && host.ends_with(&format!(".{listed}")))
-    })
 }
 
 /// The last component of the first URL's path: what checksum files list.
@@ -107,17 +93,6 @@ mod tests {
         assert_eq!(authorization(&info(bearer)).unwrap(), Some(Secret::new("Bearer t")));
         assert_eq!(authorization(&info(json!({}))).unwrap(), None);
         assert!(authorization(&info(json!({"image_request_authorization": "%"}))).is_err());
-    }
-
-    #[test]
-    fn proxies_are_left_out_where_told() {
-        let proxies = json!({"http": "http://proxy:1"});
-        for (no_proxy, want) in
-            [("", true), ("example.org", false), ("other.org", true), ("images.example.org", false)]
-        {
-            let info = info(json!({"proxies": proxies, "no_proxy": no_proxy}));
-            assert_eq!(super::proxies(&info).0.is_some(), want, "{no_proxy}");
-        }
     }
 
     #[test]

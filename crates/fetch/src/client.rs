@@ -67,6 +67,10 @@ impl Maker {
 
 fn proxies(request: &Request) -> Result<Vec<Proxy>, reqwest::Error> {
     let (http, https) = &request.proxies;
+    // The library takes `*` for all names, but for no address.
+    if request.no_proxy.as_deref().is_some_and(|hosts| hosts.split(',').any(|host| host.trim() == "*")) {
+        return Ok(Vec::new());
+    }
     let excepted = || request.no_proxy.as_deref().and_then(NoProxy::from_string);
     let http = http.as_ref().map(|url| Proxy::http(url).map(|proxy| proxy.no_proxy(excepted())));
     let https = https.as_ref().map(|url| Proxy::https(url).map(|proxy| proxy.no_proxy(excepted())));

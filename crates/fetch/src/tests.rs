@@ -238,3 +238,25 @@ fn unversioned(changes: bool) -> String {
     });
     url
 }
+
+#[test]
+fn proxies_are_used_but_where_told() {
+    for (no_proxy, direct) in [
+        (None, false),
+        (Some("other.example.org, 10.0.0.0/8"), false),
+        (Some("example.org,127.0.0.1"), true),
+        (Some("127.0.0.0/8"), true),
+        (Some("*"), true),
+    ] {
+        let (proxy, by_proxy) = server(body(), vec![]);
+        let (url, directly) = server(body(), vec![]);
+        let proxies = (Some(proxy), None);
+        let no_proxy = no_proxy.map(str::to_owned);
+        let bytes =
+            all(Request { proxies, no_proxy: no_proxy.clone(), ..request(&[&url]) }).expect("arrives");
+        assert!(bytes == body());
+        let seen = |seen: &Mutex<Vec<String>>| seen.lock().expect("not poisoned").len();
+        let want = if direct { (0, 1) } else { (1, 0) };
+        assert_eq!((seen(&by_proxy), seen(&directly)), want, "{no_proxy:?}");
+    }
+}
