@@ -47,6 +47,7 @@ const SEEDS: &[(&str, &str, &str)] = &[
         "qemu-img convert -O qcow2 -o cluster_size=4k disk.raw seed && qemu-img snapshot -c one seed \
          && qemu-io -f qcow2 -c 'write -P 7 64k 16k' seed && qemu-img bitmap --add -f qcow2 seed map",
     ),
+    // vmdk/vmware-stream is as crates/image/tests/foreign/stream.rs makes them.
     ("vmdk", "sparse", "qemu-img convert -O vmdk disk.raw seed"),
     ("vmdk", "stream", "qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw seed"),
     ("vmdk", "zeroed", "qemu-img convert -S 0 -O vmdk -o zeroed_grain=on disk.raw seed"),
