@@ -11,12 +11,15 @@ mod map;
 mod pieces;
 mod qcow2;
 mod raw;
+mod raw_blocks;
 mod spill;
 mod unpack;
 mod vhd;
 mod vhdx;
 mod vmdk;
 mod window;
+#[cfg(test)]
+mod window_tests;
 mod workers;
 
 use std::io;
@@ -30,7 +33,7 @@ use spill::Spilled;
 
 use crate::{
     Compression, Format, FormatError, ReadAt, Source,
-    decompress::{Content, DecompressError},
+    decompress::{self, Content, DecompressError},
     extent::Extent,
     format::{self, Inside, Terms},
     outlet::Outlet,
@@ -205,6 +208,15 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<Op
     let terms = known.terms;
     let start = stream.peek().map_err(|_| DecodeError::Source)?;
     let compression = format::compression(start, terms.declared)?;
+    if compression == Compression::Xz
+        && let Some(plan) = raw_blocks::plan(start, &terms)
+        && let Ok(start) = decompress::start_of_xz(start, format::SNIFFED)
+        && format::format(&start, &terms, compression)? == Format::Raw
+    {
+        send(to, Decoded::Begin { format: Format::Raw, compression, size: None })?;
+        raw_blocks::decode(&mut stream, plan, &inside(&start, terms), to)?;
+        return Ok(None);
+    }
     let content = Content::new(stream, compression, &terms).map_err(|err| failed(err, 0, compression))?;
     let mut content = Reader { content, at: 0, compression };
     let format = format::format(content.peek()?, &terms, compression)?;

@@ -134,7 +134,13 @@ fn outcome(image: &[u8], raw: &[u8], block: u32, pipe: bool, spill: Option<Spill
 fn round(dir: &Path, seed: u64) -> Result<bool, String> {
     let mut random = Random(seed);
     let kind = kind(&mut random);
-    let mut size = (random.below(if kind.cluster < 4096 { 3 } else { 8 } * 2048) + 1) * 512;
+    // Some are too large to be seen whole by the window.
+    let most = match kind.cluster {
+        0..4096 => 3,
+        _ if random.one_in(6) => 32,
+        _ => 8,
+    };
+    let mut size = (random.below(most * 2048) + 1) * 512;
     fs::write(dir.join("disk.raw"), content(usize::try_from(size).expect("small"))).expect("written");
     let mut story = vec![make(dir, &kind, size, &mut random)];
     for round in 0..usize::try_from(random.below(6)).expect("few") {
