@@ -3,6 +3,7 @@
 
 pub mod disk;
 pub mod images;
+pub mod memory;
 pub mod programs;
 pub mod write;
 
