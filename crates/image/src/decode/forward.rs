@@ -15,7 +15,7 @@ use super::{
     flaw::Flaw,
     map::{Check, Map, Todo},
     pieces::{Next, Piece, SPARE, Table, What},
-    send,
+    raw, send,
     spill::Spilled,
     window::{Found, Window},
     workers::{Packed, Shared, Workers, joined},
@@ -93,20 +93,39 @@ impl Pass<'_, '_> {
     }
 
     /// Data is passed on chunk by chunk, so that a run of any length takes no
-    /// memory.
+    /// memory; long zeros in it are the disk's to make.
     fn data(&mut self, piece: Piece, length: u64) -> Result<(), DecodeError> {
         let (mut host, mut guest) = (piece.host, piece.guest);
         let end = host + length;
+        let mut zeros = 0;
         while host < end {
             let next = ((host / CHUNK as u64 + 1) * CHUNK as u64).min(end);
-            for bytes in self.slices(host..next, 0, "a cluster of data")? {
-                let (at, length) = (Bytes(guest), bytes.bytes().len() as u64);
-                send(self.to, Decoded::Extent(Extent::Data { at, bytes }))?;
-                guest += length;
+            for slice in self.slices(host..next, 0, "a cluster of data")? {
+                for run in raw::runs(slice.bytes()) {
+                    let length = run.range.len() as u64;
+                    if run.zero {
+                        zeros += length;
+                    } else {
+                        self.send_zeros(guest, &mut zeros)?;
+                        let (at, bytes) = (Bytes(guest), slice.part(run.range));
+                        send(self.to, Decoded::Extent(Extent::Data { at, bytes }))?;
+                    }
+                    guest += length;
+                }
             }
             host = next;
         }
-        Ok(())
+        self.send_zeros(guest, &mut zeros)
+    }
+
+    /// There are so many `zeros` before `end`.
+    fn send_zeros(&self, end: u64, zeros: &mut u64) -> Result<(), DecodeError> {
+        let length = std::mem::take(zeros);
+        if length == 0 {
+            return Ok(());
+        }
+        let (at, length) = (Bytes(end - length), Bytes(length));
+        send(self.to, Decoded::Extent(Extent::Zero { at, length }))
     }
 
     fn packed(&mut self, piece: Piece, length: u64) -> Result<(), DecodeError> {

@@ -92,7 +92,8 @@ impl Map {
         length: Option<Bytes>,
         order: Order,
     ) -> Result<Self, DecodeError> {
-        let (layout, pieces) = open(start, length, order).map_err(|flaw| DecodeError::Flawed { format, flaw })?;
+        let (layout, pieces) =
+            open(start, length, order).map_err(|flaw| DecodeError::Flawed { format, flaw })?;
         Ok(Self { format, layout, pieces, checks: VecDeque::new() })
     }
 

@@ -16,8 +16,10 @@ use image::{MemorySource, Options, install};
 use model::{Algorithm, Bytes, Digest, Hasher};
 
 /// Options of `qemu-img convert`, every feature in a few combinations.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 16] = [
     "",
+    "-S 0",
+    "-o preallocation=falloc,cluster_size=1M",
     "-o compat=0.10",
     "-o cluster_size=512",
     "-o cluster_size=4k",
@@ -128,6 +130,22 @@ fn every_kind_of_qcow2_becomes_what_qemu_says_it_is() {
             }
         }
     }
+}
+
+#[test]
+fn long_zeros_that_are_stored_are_left_to_the_disk() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut raw = vec![7; 8 << 20];
+    raw[(2 << 20) + 512..6 << 20].fill(0);
+    fs::write(dir.path().join("disk.raw"), &raw).expect("written");
+    qemu_img(dir.path(), "convert -S 0 -f raw -O qcow2 disk.raw disk.qcow2");
+    let image = fs::read(dir.path().join("disk.qcow2")).expect("made");
+    let mut disk = FakeDisk::filled(0xaa, Bytes(16 << 20), 512.try_into().expect("a block size"));
+    let options = Options { digests: vec![digest(&image)], ..Options::default() };
+    let report = install(MemorySource::new(image), &mut disk, options, |_| {}).expect("written");
+    assert!(disk.bytes()[..raw.len()] == raw);
+    // All but the cluster in which they begin.
+    assert_eq!(report.zeroed, Bytes((4 << 20) - (64 << 10)));
 }
 
 #[test]

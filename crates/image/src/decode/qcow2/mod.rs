@@ -14,11 +14,7 @@ use super::{
 };
 
 /// The layout of the file that begins with `start`, as far as that says.
-pub(super) fn open(
-    start: &[u8],
-    length: Option<Bytes>,
-    _: Order,
-) -> Result<(Box<dyn Layout>, Pieces), Flaw> {
+pub(super) fn open(start: &[u8], length: Option<Bytes>, _: Order) -> Result<(Box<dyn Layout>, Pieces), Flaw> {
     let (tables, pieces) = tables::Tables::new(header::Header::parse(start, length)?, length)?;
     Ok((Box::new(tables), pieces))
 }
