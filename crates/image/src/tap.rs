@@ -14,7 +14,7 @@ use disk::{Buffer, Pool};
 use model::{Algorithm, Bytes, Digest, Hasher};
 
 use crate::{
-    extent::CHUNK,
+    extent::{CHUNK, Slice},
     meter::{Meter, Meters, Part},
     source::Source,
 };
@@ -130,6 +130,15 @@ impl Stream {
     /// The first bytes, without taking them.
     pub(crate) fn peek(&mut self) -> io::Result<&[u8]> {
         self.fill_buf()
+    }
+
+    /// The next bytes, at most `most` of them, without a copy; `None` at the end.
+    pub(crate) fn take_most(&mut self, most: u64) -> io::Result<Option<Slice>> {
+        let length = self.fill_buf()?.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        let range = self.at..self.at + length;
+        self.consume(length);
+        let chunk = self.chunk.as_ref().filter(|_| length > 0);
+        Ok(chunk.map(|chunk| Slice::new(Arc::clone(chunk), range)))
     }
 
     /// The next whole chunk; `None` at the end.

@@ -14,12 +14,15 @@ use model::{Bytes, Digest};
 
 use crate::{Compression, extent::CHUNK, format::Terms, tap, tap::Stream};
 
+pub(crate) mod blocks;
 mod digest;
 mod gzip;
 mod lz4;
 mod xxh32;
 mod xz;
 mod zstd;
+
+pub(crate) use xz::Xz;
 
 /// The most that a decompressor may hold of what it has decompressed: the
 /// window of zstd, the dictionary of xz. `zstd -19` and `xz -6` make 8 MiB,
@@ -169,6 +172,18 @@ impl Content {
         };
         if more { Err(damaged("data after the end")) } else { Ok(()) }
     }
+}
+
+/// The first `length` bytes of content, or all of it, of a file of xz that
+/// starts with `start`.
+///
+/// # Errors
+/// When it is not in there.
+pub(crate) fn start_of_xz(start: &[u8], length: usize) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; length];
+    let made = tap::fill(&mut Xz::new(start, DECODER_MEMORY)?, &mut content)?;
+    content.truncate(made);
+    Ok(content)
 }
 
 /// What takes `compression` off `from`. It ends only when `from` has ended and

@@ -15,7 +15,7 @@ const OVERHEAD: u64 = 1 << 20;
 const LARGEST: u64 = 4 << 30;
 
 /// What is in all streams of an xz file.
-pub(super) struct Xz<R> {
+pub(crate) struct Xz<R> {
     from: R,
     stream: Stream,
     limit: Bytes,
@@ -25,7 +25,7 @@ pub(super) struct Xz<R> {
 impl<R: BufRead> Xz<R> {
     /// # Errors
     /// When liblzma cannot be started.
-    pub(super) fn new(from: R, limit: Bytes) -> io::Result<Self> {
+    pub(crate) fn new(from: R, limit: Bytes) -> io::Result<Self> {
         let flags = CONCATENATED | TELL_UNSUPPORTED_CHECK;
         let stream = Stream::new_stream_decoder(limit.0.saturating_add(OVERHEAD), flags)?;
         Ok(Self { from, stream, limit, ended: false })
