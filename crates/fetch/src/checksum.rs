@@ -111,7 +111,7 @@ pub fn digest(text: &str, told: Option<Algorithm>, md5: Md5) -> Result<Digest, C
 
 /// The digest of `name` in the checksum file `bytes` from `url`: coreutils'
 /// `HEX  name` (with `\` before lines whose name is escaped), BSD's
-/// `SHA256 (name) = HEX`, or nothing but a digest. Of several algorithms the
+/// `SHA256 (name) = HEX`, or nothing but a digest. `name` may be as URLs have it. Of several algorithms the
 /// one told, else the strongest.
 ///
 /// # Errors
@@ -131,7 +131,9 @@ pub fn find(
     {
         return digest(only, algorithm, md5);
     }
-    let listed = lines().filter_map(entry).filter(|entry| speaks_of(&entry.name, name));
+    let decoded = decoded(name);
+    let speaks = |listed: &str| speaks_of(listed, name) || speaks_of(listed, &decoded);
+    let listed = lines().filter_map(entry).filter(|entry| speaks(&entry.name));
     let wanted = listed.filter(|entry| algorithm.is_none_or(|told| entry.algorithm() == Some(told)));
     strongest(wanted, url, name, md5)
 }
@@ -216,6 +218,22 @@ fn unescaped(name: &str) -> Option<String> {
 /// Lists name files from where they were made: `./x.raw` is `x.raw`.
 fn speaks_of(listed: &str, name: &str) -> bool {
     !name.is_empty() && listed.strip_prefix("./").unwrap_or(listed) == name
+}
+
+/// A name out of a URL as the file is named: `%20` is a space.
+fn decoded(name: &str) -> String {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+        let (byte, left) = match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => (u8::try_from(high * 16 + low).unwrap_or(*first), &after[2..]),
+            (_, _, _) => (*first, after),
+        };
+        bytes.push(byte);
+        rest = left;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn strongest<'a>(

@@ -51,6 +51,9 @@ fn names_may_be_of_any_kind() {
         (format!("\\{SHA256}  a\\\\b\\nc\\r"), "a\\b\nc\r"),
         (format!("\\SHA256 (a\\nb) = {SHA256}"), "a\nb"),
         (format!("{SHA256}  a\\nb"), "a\\nb"),
+        (format!("{SHA256}  a b+ü.raw"), "a%20b+%c3%BC.raw"),
+        (format!("{SHA256}  a%20b"), "a%20b"),
+        (format!("{SHA256}  100%"), "100%"),
     ] {
         let text = format!("{other}  something\n{line}\n");
         assert_eq!(found(&text, name).as_deref(), Ok(SHA256), "{line}");
