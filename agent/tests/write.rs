@@ -335,3 +335,24 @@ fn a_target_that_is_missing_or_empty_becomes_as_large_as_the_disk_in_the_image()
         assert!(bench.holds_the_image(target));
     }
 }
+
+#[test]
+fn a_format_that_is_named_is_permitted() {
+    let bench = Bench::new();
+    fs::write(bench.path("x.raw"), &bench.raw).expect("written");
+    let made = Command::new("qemu-img")
+        .args(["convert", "-f", "raw", "-O", "vmdk", &bench.text("x.raw"), &bench.text("x.vmdk")])
+        .status();
+    assert!(made.expect("qemu-img").success());
+    let sum = format!("sha256:{}", hex(&fs::read(bench.path("x.vmdk")).expect("there")));
+    let write = |target: &str, more: &[&str]| {
+        let (image, target) = (bench.text("x.vmdk"), bench.text(target));
+        run(&["--image", &image, "--checksum", &sum, "--target", &target, "--yes"], more)
+    };
+    let unnamed = write("disk", &[]);
+    assert_eq!(unnamed.status.code(), Some(2), "{unnamed:?}");
+    assert!(said(&unnamed).contains("vmdk"), "{unnamed:?}");
+    assert!(bench.is_untouched());
+    let named = write("new", &["--format", "vmdk"]);
+    assert!(named.status.success() && bench.holds_the_image("new"), "{named:?}");
+}

@@ -111,8 +111,12 @@ fn order(args: &Args) -> Result<Order, Failure> {
         spill: args.spill.clone().map(|dir| Spill { dir, limit: mib(args.spill_limit) }),
         ..Options::default()
     };
-    let decoder_memory = args.decoder_memory.map_or(options.decoder_memory, mib);
-    let options = Options { decoder_memory, ..options };
+    let options = Options {
+        decoder_memory: args.decoder_memory.map_or(options.decoder_memory, mib),
+        // Who names a format permits it; nobody else's word opens the odd ones.
+        permitted: args.format.format.map_or(options.permitted, |format| options.permitted.with(format)),
+        ..options
+    };
     let accepted = match &args.manifest {
         Some(manifest) => Some(accept(manifest, args, &request, &options)?),
         None => None,
@@ -185,7 +189,10 @@ fn measured(order: &Order) -> Result<Bytes, Failure> {
     if order.images.is_spent_by_reading() {
         return Err(Failure::Unmeasured { what: "standard input" });
     }
-    Ok(image::measure(order.images.open(&order.request)?, order.options.declared)?)
+    match image::look(order.images.open(&order.request)?, &order.options)?.size {
+        Some(size) => Ok(size),
+        None => Ok(image::measure(order.images.open(&order.request)?, order.options.declared)?),
+    }
 }
 
 /// Look at both sides without writing anything.

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIGEST|URL|PATH")]
     pub(super) checksum: Vec<String>,
     /// What the image must hash to when it is decompressed, beside --checksum.
-    #[arg(long, value_name = "DIGEST", conflicts_with = "manifest")]
+    #[arg(long, value_name = "DIGEST")]
     pub(super) content_checksum: Option<Digest>,
     /// The disk to write, or a regular file; one that is missing or empty gets the image's size.
     #[arg(long, value_name = "DEV|FILE")]
