@@ -138,7 +138,7 @@ fn a_write_that_is_killed_does_not_boot_and_goes_on_where_it_was() {
     let disk = LoopDisk::used(SIZE / MIB);
     let content = gpt_image(usize::try_from(SIZE / MIB).expect("fits"));
     let image = image(dir.path(), "image", &content, false);
-    let stalls = image.served((0..8).map(|_| Act::good()), Act::stall(1000));
+    let stalls = image.served((0..16).map(|_| Act::good()), Act::stall(1000));
     let mut running = write(&[&stalls], &image.digest, &disk).stdout(Stdio::null()).spawn().expect("starts");
     stalls.wait_until(|seen| seen.iter().filter(|seen| seen.stalls > 0).count() >= 6);
     running.kill().and_then(|()| running.wait()).expect("killed");
@@ -146,7 +146,7 @@ fn a_write_that_is_killed_does_not_boot_and_goes_on_where_it_was() {
     let good = image.mirror();
     let again = written(write(&[&good], &image.digest, &disk));
     assert!(holds(&disk, &content));
-    // Eight requests of 2 MiB had come; what was on its way to the disk may be lost.
+    // Sixteen requests of 1 MiB had come; what was on its way to the disk may be lost.
     assert!(sent(&good) <= SIZE - 8 * MIB, "{} bytes again", sent(&good));
     assert_eq!(again["fetched"], sent(&good));
 }

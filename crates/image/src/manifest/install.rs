@@ -31,7 +31,9 @@ use crate::{
     writer::Writer,
 };
 
-/// The most fetches at once, each of at most 2 MiB.
+/// The most fetches at once. Each holds a span and a chunk unpacked from it, of
+/// at most a MiB both: with six that is what a stream's window and its chunks
+/// take in other writes, so that a write stays within 64 MiB.
 const MOST_AT_ONCE: usize = 8;
 /// Chunks that wait to be written.
 const IN_FLIGHT: usize = 4;

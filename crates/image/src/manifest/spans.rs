@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::Chunk;
+use super::{CHUNK_SIZES, Chunk};
 
-/// The longest span that is joined from several chunks. At 10 Gb/s that is
-/// 1.7 ms, which hides the round trip of a request; longer ones cost memory.
-pub(super) const LONGEST: u64 = 2 << 20;
+/// The longest span that is joined from several chunks, which is the longest
+/// chunk: several in flight hide the round trips, longer ones only cost memory.
+const LONGEST: u64 = CHUNK_SIZES[1];
 /// Bytes nobody needs that are fetched to save a request: the frames of a few
 /// zero chunks between two others.
 const LARGEST_GAP: u64 = 4 << 10;
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_joined_up_to_a_limit_and_far_ones_are_not() {
-        let half = 1 << 20;
+        let half = 1 << 19;
         let at = |number: u32| u64::from(number * half);
         let chunks = [
             chunk(0, half),
