@@ -137,5 +137,5 @@ fn what_is_in_too_many_pieces_to_be_known_beforehand_streams() {
     let mut source = MemorySource::new(huge.image());
     let known = survey(&mut source, Options::default().terms()).expect("surveyed");
     assert_eq!(known.size(), None, "it is not known beforehand");
-    assert_eq!(huge.check(&mut source), 1800 * 256 << 11);
+    assert_eq!(huge.check(&mut source), (1800 * 256) << 11);
 }
