@@ -53,29 +53,41 @@ pub(super) fn has(content: &[u8], at: usize, magic: &[u8]) -> bool {
     content.get(at..at + magic.len()) == Some(magic)
 }
 
-/// The compression that `content` starts with, if it is one that is read.
-/// `None` in a `Some`: it starts with skippable frames, of zstd or of lz4, and
-/// does not show what follows them.
-fn packed(content: &[u8]) -> Option<Option<Compression>> {
-    let mut rest = content;
-    loop {
-        return Some(Some(match rest {
-            [0x1f, 0x8b, ..] => Compression::Gzip,
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
-            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Compression::Bzip2,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
-            [0x04, 0x22, 0x4d, 0x18, ..] => Compression::Lz4,
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d, after @ ..] => {
-                let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-                match after.get(length..) {
-                    Some(after) if !after.is_empty() => rest = after,
-                    Some(_) | None => return Some(None),
-                }
-                continue;
-            }
-            _ => return None,
-        }));
+/// What a compressed file starts with.
+enum Packed {
+    /// A compression that is read.
+    By(Compression),
+    /// Skippable frames, of zstd or of lz4; what follows them is not shown.
+    Skippable,
+}
+
+impl Packed {
+    fn compression(self, if_skippable: Compression) -> Compression {
+        match self {
+            Packed::By(compression) => compression,
+            Packed::Skippable => if_skippable,
+        }
     }
+}
+
+/// What `content` starts with, if it is compressed.
+fn packed(content: &[u8]) -> Option<Packed> {
+    let mut rest = content;
+    while let [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d, after @ ..] = rest {
+        let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        match after.get(length..) {
+            Some(after) if !after.is_empty() => rest = after,
+            Some(_) | None => return Some(Packed::Skippable),
+        }
+    }
+    Some(Packed::By(match rest {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Compression::Bzip2,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        [0x04, 0x22, 0x4d, 0x18, ..] => Compression::Lz4,
+        _ => return None,
+    }))
 }
 
 /// A file of the LZMA tool of old: it has no magic, so all of its header must
@@ -95,11 +107,9 @@ fn is_lzma_alone(content: &[u8]) -> bool {
 /// # Errors
 /// [`FormatError`] when it is one we do not read, or not the declared one.
 pub(crate) fn compression(content: &[u8], declared: Declared) -> Result<Compression, FormatError> {
-    let either = match declared.compression {
-        Some(Compression::Lz4) => Compression::Lz4,
-        _ => Compression::Zstd,
-    };
-    let found = packed(content).map_or(Compression::None, |packed| packed.unwrap_or(either));
+    let is_lz4 = declared.compression == Some(Compression::Lz4);
+    let if_skippable = if is_lz4 { Compression::Lz4 } else { Compression::Zstd };
+    let found = packed(content).map_or(Compression::None, |packed| packed.compression(if_skippable));
     if declared.compression.is_some_and(|declared| declared != found) {
         return Err(mismatch(declared, declared.format, found));
     }
@@ -171,7 +181,7 @@ const ISO_MAGIC: usize = 0x8001;
 
 fn check_raw(content: &[u8], compression: Compression) -> Result<(), FormatError> {
     if let Some(inner) = packed(content) {
-        let inner = inner.unwrap_or(Compression::Zstd).adjective();
+        let inner = inner.compression(Compression::Zstd).adjective();
         let outer = compression.adjective();
         return Err(match compression == Compression::None {
             true => FormatError::NotADisk { found: inner },
