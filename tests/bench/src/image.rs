@@ -25,6 +25,8 @@ use crate::{
 pub(crate) const FOLDER: &str = "target/bench";
 /// The ratios of the last benchmark that was committed.
 const COMMITTED: &str = "docs/figures.json";
+/// The document that has the table.
+const DOCUMENT: &str = "docs/figures.md";
 /// Medians of fewer are noise.
 const ROUNDS: usize = 5;
 
@@ -52,7 +54,8 @@ pub(crate) struct Args {
     /// Measure rows again that are kept of this agent.
     #[arg(long)]
     fresh: bool,
-    /// Make the ratios those that later benchmarks are compared with (docs/figures.json).
+    /// Make the ratios those that later benchmarks are compared with (docs/figures.json), and put the
+    /// table into docs/figures.md.
     #[arg(long, conflicts_with = "quick")]
     commit: bool,
 }
@@ -111,6 +114,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         start.elapsed().as_secs_f64()
     );
     if args.commit {
+        let how = format!(
+            "{}; {} MiB with {} MiB of files, medians of {}.",
+            report.machine, report.disk_mib, report.content_mib, report.rounds
+        );
+        report::publish(Path::new(DOCUMENT), &rows, &how)?;
         report::commit(Path::new(COMMITTED), &rows)?;
     }
     for failure in &failed {

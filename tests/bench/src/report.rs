@@ -117,10 +117,101 @@ pub(crate) fn table(rows: &[&Row], committed: &BTreeMap<String, Ratio>) -> Strin
     text
 }
 
+/// Where the table goes in `docs/figures.md`.
+const BEGIN: &str = "<!-- bench-image: written by `make bench-image BENCH=--commit` -->";
+const END: &str = "<!-- /bench-image -->";
+
+/// Put the table of `rows` into the document at `path`, between its marks.
+///
+/// # Errors
+/// When the marks are not there, or the file cannot be written.
+pub(crate) fn publish(path: &Path, rows: &[&Row], how: &str) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    let (before, rest) =
+        text.split_once(BEGIN).with_context(|| format!("{} has no {BEGIN}", path.display()))?;
+    let (_, after) = rest.split_once(END).with_context(|| format!("{} has no {END}", path.display()))?;
+    fs::write(path, format!("{before}{BEGIN}\n{}{END}{after}", markdown(rows, how)))?;
+    Ok(())
+}
+
+/// The table for `docs/figures.md`.
+fn markdown(rows: &[&Row], how: &str) -> String {
+    let mut text = format!(
+        "\n{how}\n\n| image, disk on | ours, all read back | nothing read back | limit | best peer | processor: ours, least peer | our memory |\n|---|---|---|---|---|---|---|\n"
+    );
+    for row in rows {
+        let least = row.peers.values().filter_map(|peer| peer.cpu_s).min_by(f64::total_cmp);
+        text += &format!(
+            "| {} | **{:.2} s** | {} s | {:.2} s | {} s ({}) | {:.2} s, {} s | {:.0} MiB |\n",
+            name(row),
+            row.ours_s,
+            number(row.ours_unverified_s),
+            row.limit_s,
+            number(row.best_peer_s),
+            row.best_peer.as_deref().unwrap_or("nobody"),
+            row.ours_cpu_s,
+            number(least),
+            row.ours_peak_rss_mib,
+        );
+    }
+    text + "\n"
+}
+
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
 }
 
 fn beside(now: Option<f64>, was: Option<f64>) -> String {
     format!("{} ({})", number(now), number(was))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Kind;
+
+    fn row(ours_s: f64) -> Row {
+        Row {
+            format: "raw.zst".into(),
+            target: Kind::Tmpfs,
+            ours_s,
+            ours_unverified_s: Some(2.0),
+            best_peer: Some("curl|zstd|dd".into()),
+            best_peer_s: Some(4.0),
+            limit_s: 1.9,
+            ours_cpu_s: 3.0,
+            ours_peak_rss_mib: 50.0,
+            peers: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn ratios_are_committed_and_shown_beside_the_new_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("figures.json");
+        assert!(committed(&path).unwrap().is_empty());
+        commit(&path, &[&row(3.0)]).unwrap();
+        let table = table(&[&row(2.0)], &committed(&path).unwrap());
+        assert!(table.contains("0.50 (0.75)") && table.contains("1.05 (1.05)"), "{table}");
+        fs::write(&path, "[]").unwrap();
+        assert!(committed(&path).is_err(), "a file of something else is not taken for none");
+    }
+
+    #[test]
+    fn the_document_gets_the_table_between_its_marks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("figures.md");
+        fs::write(&path, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
+        publish(&path, &[&row(3.0)], "how").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("before\n") && text.ends_with("\nafter\n") && !text.contains("old"),
+            "{text}"
+        );
+        assert!(text.contains("| raw.zst/tmpfs | **3.00 s** |"), "{text}");
+        publish(&path, &[&row(3.0)], "how").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "again is the same");
+        fs::write(&path, "no marks").unwrap();
+        assert!(publish(&path, &[], "").is_err());
+    }
 }
