@@ -23,7 +23,7 @@ use disk::{Pool, Target};
 use model::{Algorithm, Bytes, Digest};
 
 use crate::{
-    Compression, Declared, Format, Options, Progress, Source, Stage, WriteError,
+    Compression, Declared, Format, Formats, Options, Progress, Source, Stage, WriteError,
     budget::{DECODED, IN_FLIGHT, POOLED},
     decode::{self, Decoded},
     extent::CHUNK,
@@ -92,7 +92,8 @@ pub(crate) fn run<T: Target>(
 /// # Errors
 /// [`WriteError::Image`] and [`WriteError::Source`], as when it is written.
 pub fn measure(mut source: impl Source, declared: Declared) -> Result<Bytes, WriteError> {
-    let terms = Options { declared, ..Options::default() }.terms();
+    // Nothing is written, so nobody need permit it.
+    let terms = Options { declared, permitted: Formats::ALL, ..Options::default() }.terms();
     let known = decode::survey(&mut source, terms).map_err(WriteError::Image)?;
     if let Some(size) = known.size() {
         return Ok(size);
