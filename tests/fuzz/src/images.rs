@@ -7,7 +7,7 @@ use model::{Algorithm, BlockSize, Bytes, Digest, Hasher};
 use crate::checksums;
 
 /// The disk: room for any seed, and small enough to be made often.
-const DISK: Bytes = Bytes(6 << 20);
+const DISK: Bytes = Bytes(3 << 20);
 /// What is on it before.
 const DIRT: u8 = 0xaa;
 /// What a write leaves alone or clears first and writes last, at both ends.
@@ -21,14 +21,18 @@ pub(crate) fn vmdk(data: &[u8]) -> String {
     everywhere(data, "vmdk")
 }
 
-/// As it is and with its checksums made right.
 pub(crate) fn vhd(data: &[u8]) -> String {
-    format!("{} | {}", everywhere(data, "vhd"), everywhere(&checksums::vhd(data), "vhd"))
+    sealed(data, &checksums::vhd(data), "vhd")
 }
 
-/// As it is and with its checksums made right.
 pub(crate) fn vhdx(data: &[u8]) -> String {
-    format!("{} | {}", everywhere(data, "vhdx"), everywhere(&checksums::vhdx(data), "vhdx"))
+    sealed(data, &checksums::vhdx(data), "vhdx")
+}
+
+/// As it is, and with its checksums made right if they were not.
+fn sealed(data: &[u8], right: &[u8], declared: &str) -> String {
+    let as_it_is = everywhere(data, declared);
+    if data == right { as_it_is } else { format!("{as_it_is} | {}", everywhere(right, declared)) }
 }
 
 pub(crate) fn raw(data: &[u8]) -> String {
@@ -45,6 +49,13 @@ pub(crate) fn compressed(data: &[u8]) -> String {
 pub(crate) fn everywhere(data: &[u8], declared: &str) -> String {
     let declared: Declared = declared.parse().unwrap_or_default();
     let measured = measure(MemorySource::new(data.to_vec()), declared);
+    // Looking at tables is quick, and disks are not: of what is refused by its
+    // tables, one in four is put on a disk all the same.
+    if let Err(err) = &measured
+        && !digest(data).hex().ends_with(['0', '4', '8', 'c'])
+    {
+        return chain(err);
+    }
     let random = written(MemorySource::new(data.to_vec()), data, declared);
     let in_order = written(MemorySource::pipe(data.to_vec()), data, declared);
     if let (Ok(random), Ok(in_order)) = (&random, &in_order) {
@@ -54,6 +65,11 @@ pub(crate) fn everywhere(data: &[u8], declared: &str) -> String {
         assert_eq!(size.0, written.size, "measured and written sizes");
     }
     format!("{} | {}", told(random), told(in_order))
+}
+
+fn options(data: &[u8], declared: Declared) -> Options {
+    let digests = vec![digest(data)];
+    Options { declared, permitted: Formats::ALL, digests, ..Options::default() }
 }
 
 /// What an image made of the disk.
@@ -76,9 +92,7 @@ fn digest(bytes: &[u8]) -> Digest {
 fn written(source: MemorySource, data: &[u8], declared: Declared) -> Result<Written, String> {
     let block = BlockSize::try_from(512).expect("a block size");
     let mut disk = FakeDisk::filled(DIRT, DISK, block);
-    let digests = vec![digest(data)];
-    let options = Options { declared, permitted: Formats::ALL, digests, ..Options::default() };
-    match install(source, &mut disk, options, |_| {}) {
+    match install(source, &mut disk, options(data, declared), |_| {}) {
         Ok(report) => {
             let size = report.image_size.0;
             let bytes = disk.bytes().to_vec();

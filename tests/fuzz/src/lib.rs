@@ -9,6 +9,8 @@
 
 mod checksums;
 pub mod corpus;
+mod documents;
+mod http;
 mod images;
 pub mod mutate;
 mod tables;
@@ -29,6 +31,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "vhdx", run: images::vhdx },
     Target { name: "raw", run: images::raw },
     Target { name: "compressed", run: images::compressed },
+    Target { name: "manifest", run: documents::manifest },
+    Target { name: "checksum", run: documents::checksum },
+    Target { name: "http", run: http::head },
     Target { name: "gpt", run: tables::gpt },
     Target { name: "mbr", run: tables::mbr },
     Target { name: "config-drive", run: tables::config_drive },

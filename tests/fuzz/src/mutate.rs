@@ -82,7 +82,7 @@ pub fn mutate(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
 /// Where the lines are that hold something.
 fn busy(input: &[u8]) -> Vec<usize> {
     let lines = input.chunks(LINE).enumerate();
-    lines.filter(|(_, line)| line.iter().any(|&byte| byte != 0)).map(|(number, _)| number * LINE).collect()
+    lines.filter(|(_, line)| **line != [0; LINE][..line.len()]).map(|(number, _)| number * LINE).collect()
 }
 
 fn change(bytes: &mut Vec<u8>, busy: &[usize], other: &[u8], random: &mut Random) {

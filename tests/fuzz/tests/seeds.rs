@@ -73,6 +73,43 @@ const SEEDS: &[(&str, &str, &str)] = &[
     ("compressed", "lz4-dependent", "lz4 -q -BD -B4 --content-size -c disk.raw > seed"),
     ("compressed", "qcow2-gz", "qemu-img convert -O qcow2 disk.raw a && gzip -nc a > seed"),
     ("compressed", "qcow2-zst", "qemu-img convert -c -O qcow2 disk.raw a && zstd -q -c a > seed"),
+    // The manifests are what `billet-image manifest` makes of raw/plain: as it is,
+    // and with --pack.
+    ("checksum", "coreutils", "cp disk.raw image.raw && sha256sum image.raw * > seed"),
+    ("checksum", "bsd", "cp disk.raw image.raw && sha512sum --tag image.raw disk.raw > seed"),
+    (
+        "checksum",
+        "both",
+        "cp disk.raw image.raw && (sha256sum image.raw; md5sum --tag image.raw; echo '# x') > seed",
+    ),
+    ("checksum", "bare", "sha256sum < disk.raw | cut -c1-64 > seed"),
+    (
+        "http",
+        "whole",
+        r#"printf 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: "a"\r\n\r\n0123456789' > seed"#,
+    ),
+    (
+        "http",
+        "ranges",
+        r#"printf 'HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: 4\r\nETag: "a"\r\n\r\n0123' > seed"#,
+    ),
+    (
+        "http",
+        "part",
+        r#"printf 'HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n0123456789' > seed"#,
+    ),
+    (
+        "http",
+        "chunked",
+        r#"printf 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n' > seed"#,
+    ),
+    ("http", "moved", r#"printf 'HTTP/1.1 302 Found\r\nLocation: /x?y\r\nContent-Length: 0\r\n\r\n' > seed"#),
+    ("http", "busy", r#"printf 'HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n' > seed"#),
+    (
+        "http",
+        "asks",
+        r#"printf 'HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm="http://127.0.0.1:1/t",service="r"\r\n\r\n' > seed"#,
+    ),
     ("gpt", "one", "truncate -s 2M seed && sgdisk -a 1 -n 1:64:1024 seed && truncate -s 32k seed"),
     (
         "gpt",
@@ -95,7 +132,9 @@ const SEEDS: &[(&str, &str, &str)] = &[
 #[test]
 #[ignore = "makes files of the repository"]
 fn the_seeds_are_made() {
-    for (target, name, line) in SEEDS {
+    let is_missing =
+        |target: &str, name: &str| !corpus::directory(target).join(format!("{name}.zst")).exists();
+    for (target, name, line) in SEEDS.iter().filter(|(target, name, _)| is_missing(target, name)) {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("disk.raw"), content((1 << 20) + 512)).expect("written");
         run(dir.path(), line);
