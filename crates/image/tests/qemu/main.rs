@@ -188,6 +188,10 @@ fn what_is_not_in_the_file_is_refused_before_the_first_write() {
     let makers = [
         ("a backing file", "create -f qcow2 -F raw -b base.raw bad.qcow2"),
         ("an external data file", "create -f qcow2 -o data_file=data.raw,data_file_raw=on bad.qcow2 1M"),
+        (
+            "is encrypted",
+            "create -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,encrypt.key-secret=s bad.qcow2 1M",
+        ),
     ];
     for (what, arguments) in makers {
         qemu_img(dir.path(), arguments);
@@ -199,6 +203,39 @@ fn what_is_not_in_the_file_is_refused_before_the_first_write() {
             let text = std::error::Error::source(&error).expect("a reason").to_string();
             assert!(error.is_refusal() && text.contains(what), "{text}");
             assert!(disk.bytes().iter().all(|&byte| byte == 0xaa), "{what}: untouched");
+        }
+    }
+}
+
+#[test]
+fn what_a_header_says_of_itself_is_believed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let raw = content(1 << 20);
+    fs::write(dir.path().join("disk.raw"), &raw).expect("written");
+    qemu_img(dir.path(), "convert -f raw -O qcow2 disk.raw disk.qcow2");
+    // Incompatible features, by bit. A dirty image has stale refcounts, which no
+    // reader needs; an extended L2 is another layout, so these tables lie.
+    let bits = [
+        (0, None),
+        (1, Some("marked corrupt")),
+        (2, Some("an external data file")),
+        (3, Some("disagree")),
+        (4, Some("malformed")),
+        (5, Some("incompatible feature 5")),
+        (63, Some("incompatible feature 63")),
+    ];
+    for (bit, refusal) in bits {
+        let mut image = fs::read(dir.path().join("disk.qcow2")).expect("made");
+        image[79 - bit / 8] |= 1 << (bit % 8);
+        let mut disk = FakeDisk::filled(0xaa, Bytes(4 << 20), 512.try_into().expect("a block size"));
+        let options = Options { digests: vec![digest(&image)], ..Options::default() };
+        match (install(MemorySource::new(image), &mut disk, options, |_| {}), refusal) {
+            (Ok(_), None) => assert!(disk.bytes()[..raw.len()] == raw, "{bit}"),
+            (Err(error), Some(refusal)) => {
+                assert!(error.is_refusal() && chain(&error).contains(refusal), "{bit}: {}", chain(&error));
+                assert!(disk.bytes().iter().all(|&byte| byte == 0xaa), "{bit}: untouched");
+            }
+            (outcome, _) => panic!("{bit}: {outcome:?}"),
         }
     }
 }
