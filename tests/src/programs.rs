@@ -40,7 +40,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command, log: PathBuf) -> Self {
+    pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
         let file = File::options().create(true).append(true).open(&log).expect("a log file");
         let child = command
             .stdin(Stdio::null())
@@ -103,8 +103,7 @@ impl House {
     /// # Panics
     /// When it does not serve.
     pub async fn open() -> Self {
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port = free_port();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let url = format!("http://127.0.0.1:{port}");
         let billetd = Self::start(port, &dir);
@@ -158,6 +157,38 @@ impl House {
         let port = json!({"node_uuid": id, "address": first_mac()});
         self.api.call(reqwest::Method::POST, "/v1/ports", Some(&port)).await.expect("a port");
         id
+    }
+
+    /// Start a virtual server with `memory_mib` of memory that boots our ramdisk
+    /// and has this machine's MAC and the disk that `blockdev` is (QEMU's JSON,
+    /// node `disk`). It sees this machine at 10.0.2.2, and its disk as `/dev/vda`.
+    ///
+    /// # Panics
+    /// When QEMU does not start.
+    #[must_use]
+    pub fn guest(&self, name: &str, memory_mib: u32, blockdev: &[Value]) -> Process {
+        let ramdisk = program("ramdisk-vm/vmlinuz").with_file_name("");
+        let agent = free_port();
+        let parameters = format!(
+            "console=ttyS0 ipa-api-url=http://10.0.2.2:{} ipa-advertise-host=127.0.0.1 \
+             ipa-advertise-port={agent} {AGENT_PARAMETERS}",
+            self.port
+        );
+        let mut command = Command::new("qemu-system-x86_64");
+        command
+            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"])
+            .args(["-machine", "q35,accel=tcg,graphics=off", "-cpu", "max,la57=off"])
+            .args(["-m", &memory_mib.to_string(), "-append", &parameters, "-kernel"])
+            .arg(ramdisk.join("vmlinuz"))
+            .arg("-initrd")
+            .arg(ramdisk.join("initramfs"))
+            .args(["-netdev", &format!("user,id=net,hostfwd=tcp:127.0.0.1:{agent}-:9999")])
+            .args(["-device", &format!("virtio-net-pci,netdev=net,romfile=,mac={}", first_mac())])
+            .args(["-device", "virtio-blk-pci,drive=disk,rerror=report,werror=report"]);
+        for node in blockdev {
+            command.args(["-blockdev", &node.to_string()]);
+        }
+        Process::start(command, self.dir.path().join(format!("{name}.log")))
     }
 
     /// Start an agent that sees `disk` and nothing else.
@@ -244,6 +275,23 @@ impl House {
         let _agent = self.agent("deploying", disk);
         self.wait_since(&before, id, state).await
     }
+}
+
+/// The disk of a [`House::guest`] in the file at `path`.
+#[must_use]
+pub fn raw_disk(path: &Path) -> Value {
+    json!({"driver": "raw", "node-name": "disk", "file": {"driver": "file", "filename": path}})
+}
+
+/// A URL of this machine as a [`House::guest`] sees it.
+#[must_use]
+pub fn seen_by_guest(url: &str) -> String {
+    url.replace("127.0.0.1", "10.0.2.2")
+}
+
+/// A port that nobody has just now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
 }
 
 /// The MAC address by which the agent will ask who it is.

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::Command,
@@ -35,7 +35,7 @@ struct Image {
 
 /// What is done with the raw disk, and how large that is.
 const IMAGES: [(&str, u64, Shape, &str); 7] = [
-    ("sparse.raw", 4 * GIB, Shape::Islands, "ln -f disk IMAGE"),
+    ("sparse.raw", 2 * GIB, Shape::Islands, "ln -f disk IMAGE"),
     ("islands.raw.zst", 4 * GIB, Shape::Islands, "zstd -q -f -3 -T1 --long=25 disk -o IMAGE"),
     ("islands.raw.xz", GIB, Shape::Islands, "xz -k -c -1 -T1 disk > IMAGE"),
     ("zlib.qcow2", 4 * GIB, Shape::Islands, "qemu-img convert -c -m 4 -W -O qcow2 disk IMAGE"),
@@ -109,8 +109,11 @@ fn hash(path: &Path) -> io::Result<Digest> {
 /// The image called `name`; its digest is kept beside it.
 fn image((name, disk, shape, how): (&str, u64, Shape, &str)) -> Image {
     let (dir, path) = (cache(), cache().join(name));
-    let digest = path.with_file_name(format!("{name}.sha256"));
-    if !digest.is_file() {
+    // The digest, and how the image was made: another way makes it anew.
+    let note = path.with_file_name(format!("{name}.made"));
+    let recipe = format!("{disk} {shape:?} {how}");
+    let made = || Some(fs::read_to_string(&note).ok()?.strip_suffix(&recipe)?.trim().to_owned());
+    if made().is_none() {
         let raw = dir.join(format!("disk-{name}"));
         write_disk(&raw, disk, shape).expect("a disk");
         let how =
@@ -118,10 +121,10 @@ fn image((name, disk, shape, how): (&str, u64, Shape, &str)) -> Image {
         let status = Command::new("sh").args(["-c", &how]).status().expect("sh");
         assert!(status.success(), "{how}: {status}; the packages qemu-utils, zstd and xz-utils make images");
         fs::remove_file(&raw).expect("made here");
-        let mut file = File::create(&digest).expect("a new file");
-        file.write_all(hash(&path).expect("readable").to_string().as_bytes()).expect("written");
+        let digest = hash(&path).expect("readable");
+        fs::write(&note, format!("{digest}\n{recipe}")).expect("written");
     }
-    let digest = fs::read_to_string(&digest).expect("a digest").parse().expect("a digest");
+    let digest = made().expect("just made").parse().expect("a digest");
     Image { path, digest, disk }
 }
 
