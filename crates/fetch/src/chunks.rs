@@ -43,8 +43,8 @@ const AT_ONCE: usize = 6;
 pub struct HttpChunks {
     fetching: Arc<Fetching>,
     runtime: runtime::Handle,
-    /// Dropped first: the thread ends when this goes.
-    stop: Option<oneshot::Sender<()>>,
+    /// The thread ends when this goes.
+    stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -67,13 +67,13 @@ impl HttpChunks {
         let run = move || drop(runtime.block_on(stopped));
         let thread =
             thread::Builder::new().name("chunks".to_owned()).spawn(run).map_err(OpenImageError::Start)?;
-        Ok(Self { fetching, runtime: handle, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { fetching, runtime: handle, stop: Mutex::new(Some(stop)), thread: Some(thread) })
     }
 }
 
 impl Drop for HttpChunks {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.stop();
         if let Some(thread) = self.thread.take() {
             // A panic there was told by the panic hook; its fetches have failed.
             thread.join().ok();
@@ -89,7 +89,7 @@ impl ChunkSource for HttpChunks {
             // Whoever asked may be gone.
             answer.send(fetching.fetch(range).await).ok();
         });
-        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the fetching thread ended");
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "fetching was stopped");
         answered.recv().map_err(gone)?.map_err(io::Error::other)
     }
 
@@ -97,6 +97,10 @@ impl ChunkSource for HttpChunks {
         let url = self.fetching.pool().url(mirror);
         tracing::warn!(url, "this mirror gives other bytes than the manifest says; it is not asked again");
         self.fetching.pool().strike(mirror, MirrorError::OtherBytes { url });
+    }
+
+    fn stop(&self) {
+        drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn retries(&self) -> u32 {

@@ -185,3 +185,18 @@ fn a_mirror_that_stalls_is_left_and_dropping_the_source_ends_what_waits() {
         .wait_until(|seen| seen.iter().any(|seen| seen.range() == Some((0, Some(4999))) && seen.stalls > 0));
     drop(waits);
 }
+
+#[test]
+fn a_disk_that_fails_is_told_at_once_whatever_the_mirrors_do() {
+    let file = File::new(content()).parts((0..3).map(|_| Act::good())).parts_then(Act::stall(1));
+    let stalls = Server::start([(URL, file)]);
+    let mut patient = request(&[&stalls]);
+    patient.pace.stall = Duration::from_secs(3600);
+    let (_, accepted) = image();
+    let length = Bytes(SIZE as u64);
+    let mut disk = disk::FakeDisk::filled(0, length, 512.try_into().expect("a block"));
+    disk.broken = 0x10_0000..SIZE as u64 - 0x10_0000;
+    let chunks = HttpChunks::open(patient, length).expect("a client");
+    let outcome = install_chunks(accepted, &chunks, &mut disk, Options::default(), |_| {});
+    assert!(matches!(outcome, Err(WriteError::Disk { .. })), "{outcome:?}");
+}

@@ -402,6 +402,14 @@ impl Lanes {
         Ok(state)
     }
 
+    /// Whether all is well so far, for those who have nothing to submit.
+    ///
+    /// # Errors
+    /// What failed in any lane.
+    pub(crate) fn check(&self) -> Result<(), PutError> {
+        self.lock().failed()
+    }
+
     /// From now on everything is read back.
     pub(crate) fn prove_all(&self) {
         self.lock().records.prove_all();

@@ -136,10 +136,14 @@ fn put<T: Target>(
                 scope.spawn(move || bringer.run(&to));
             }
             drop(to);
-            put_zeros(manifest, writer)?;
-            put_held(chunks, &held, kept, writer)?;
-            put_brought(brought, writer, &mut told)?;
-            writer.finish(manifest.size()).map_err(|err| put_failed(err, writer))
+            let placed = put_zeros(manifest, writer)
+                .and_then(|()| put_held(chunks, &held, kept, writer))
+                .and_then(|()| put_brought(brought, writer, &mut told))
+                .and_then(|()| writer.finish(manifest.size()).map_err(|err| put_failed(err, writer)));
+            if placed.is_err() {
+                source.stop();
+            }
+            placed
         })
     });
     placed.and_then(|()| written.map_err(|err| put_failed(err, writer)))
@@ -218,7 +222,8 @@ fn put_brought<T: Target, P: FnMut(Progress)>(
         match brought.recv_timeout(TELL_EVERY) {
             Ok(Ok(Brought { at, content })) => put_data(at, content, writer)?,
             Ok(Err(err)) => return Err(WriteError::Source { at: told.counts.split().0.0, err }),
-            Err(RecvTimeoutError::Timeout) => {}
+            // Mirrors that stall do not hide a disk that failed.
+            Err(RecvTimeoutError::Timeout) => writer.lanes.check().map_err(|err| put_failed(err, writer))?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         told.tell(writer.placed);

@@ -32,6 +32,10 @@ pub trait ChunkSource: Sync {
     /// What `mirror` gave is not what the manifest says: it is not asked again.
     fn distrust(&self, mirror: usize);
 
+    /// The write has failed: whoever waits in [`fetch`](Self::fetch) gets an error
+    /// now, and so does everybody later.
+    fn stop(&self) {}
+
     /// How often it asked again, elsewhere or there.
     fn retries(&self) -> u32 {
         0
