@@ -25,6 +25,9 @@ use super::{
 /// content in the usual ones.
 const MOST_MEMORY: u64 = 16 << 20;
 
+/// Tables tell sectors in 32 bits, so nothing lies farther behind.
+const MOST_OFFSET: u64 = SECTOR << 32;
+
 const END: u32 = 0;
 const TABLE: u32 = 1;
 const DIRECTORY: u32 = 2;
@@ -83,8 +86,8 @@ impl Stream {
     pub(super) fn new(header: Header, length: Option<Bytes>) -> Result<(Self, Pieces), Flaw> {
         let mut pieces = Pieces::new(header.size, SECTOR.ilog2(), length);
         let start = header.overhead;
-        if start < header.end() {
-            return Err(Flaw::Lie { what: "grains begin within the descriptor", at: 64 });
+        if start < header.end() || start > MOST_OFFSET {
+            return Err(Flaw::Lie { what: "grains begin within the descriptor or out of reach", at: 64 });
         }
         let mut stream = Self {
             header,
