@@ -128,11 +128,11 @@ pub(crate) struct World<'w> {
 }
 
 impl World<'_> {
-    /// Run `script` with the variables that say what to write where.
+    /// Run `script`, at most `limit_s` long, with the variables that say what to write where.
     ///
     /// # Errors
     /// When it fails, with what it said last.
-    pub(crate) fn run(&self, script: &str, made: &Made, device: &Path) -> Result<Cost> {
+    pub(crate) fn run(&self, script: &str, made: &Made, device: &Path, limit_s: f64) -> Result<Cost> {
         let variables = [
             ("AGENT", self.agent.display().to_string()),
             ("URL", self.server.url(made.form.file)),
@@ -145,14 +145,14 @@ impl World<'_> {
             ("RAW", self.images.join("disk.raw").display().to_string()),
         ];
         let exports: String = variables.map(|(name, value)| format!("export {name}='{value}'; ")).concat();
-        measure::script(&(exports + script))
+        measure::script(&(exports + script), limit_s)
     }
 
-    /// Run one way.
+    /// Run one way, at most `limit_s` long.
     ///
     /// # Errors
     /// When it fails, with what it said last.
-    pub(crate) fn go(&self, way: &Way, made: &Made, device: &Path) -> Result<Cost> {
-        self.run(way.script, made, device)
+    pub(crate) fn go(&self, way: &Way, made: &Made, device: &Path, limit_s: f64) -> Result<Cost> {
+        self.run(way.script, made, device, limit_s)
     }
 }

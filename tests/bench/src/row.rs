@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     forms::Made,
-    measure::{Cost, medians},
+    measure::{Cost, LIMIT_S, medians},
     peers::{OURS, OURS_UNVERIFIED, PEERS, Way, World},
     program::run,
     stages::{self, Stages},
@@ -17,8 +17,15 @@ use crate::{
 /// A peer that was this much slower than ours in each of its first two runs is
 /// not run again: its median is not in doubt, and the rest of the time is.
 const HOPELESS: f64 = 2.0;
-/// Runs before a peer can be hopeless, and failures after which it is.
+/// Runs before a peer can be hopeless.
 const CHANCES: usize = 2;
+/// A peer that has failed so often is not run again. `qemu-img` hangs over HTTP
+/// every other time: its curl driver loses a wake-up.
+const MOST_FAILURES: usize = 3;
+/// A peer that takes so much longer than ours, and some seconds, hangs.
+const HANGS: f64 = 4.0;
+/// Those seconds.
+const PATIENCE_S: f64 = 8.0;
 
 /// A row of `image.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +65,8 @@ pub(crate) struct Peer {
     pub(crate) staged_mib: f64,
     /// How often it ran: fewer than the others when it was hopeless.
     pub(crate) runs: usize,
+    /// How often it failed.
+    pub(crate) failures: usize,
     /// What it said when it failed last, if it ever did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
@@ -73,7 +82,7 @@ struct Contender<'a> {
 impl Contender<'_> {
     fn is_hopeless(&self, ours: &[Cost]) -> bool {
         let Some(best) = ours.iter().map(|cost| cost.s).min_by(f64::total_cmp) else { return false };
-        self.errors.len() >= CHANCES
+        self.errors.len() >= MOST_FAILURES
             || self.costs.len() >= CHANCES && self.costs.iter().all(|cost| cost.s > HOPELESS * best)
     }
 
@@ -87,6 +96,7 @@ impl Contender<'_> {
             peak_rss_mib: cost.map(|cost| cost.peak_rss_mib),
             staged_mib,
             runs: self.costs.len(),
+            failures: self.errors.len(),
             error: self.errors.last().cloned(),
         }
     }
@@ -138,7 +148,9 @@ fn turn(
     }
     disk.reset()?;
     let name = contenders[place].way.name;
-    let outcome = world.go(contenders[place].way, made, &disk.device);
+    let ours = contenders[0].costs.iter().map(|cost| cost.s).fold(0.0, f64::max);
+    let limit_s = if ours > 0.0 { (ours * HANGS + PATIENCE_S).min(LIMIT_S) } else { LIMIT_S };
+    let outcome = world.go(contenders[place].way, made, &disk.device, limit_s);
     let contender = &mut contenders[place];
     match outcome {
         Ok(cost) => {

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     forms::Made,
-    measure::{self, Cost, medians},
+    measure::{self, Cost, LIMIT_S, medians},
     peers::World,
     target::Disk,
 };
@@ -231,7 +231,8 @@ pub(crate) fn measured(world: &World<'_>, made: &Made, disk: &Disk, rounds: usiz
     let rounds = rounds.min(MOST_ROUNDS);
     let alone = |script: &str| -> Result<Cost> {
         let script = format!("export BENCH='{bench}' SIZE={size}; {script}");
-        let costs: Result<Vec<Cost>> = (0..rounds).map(|_| world.run(&script, made, &disk.device)).collect();
+        let costs: Result<Vec<Cost>> =
+            (0..rounds).map(|_| world.run(&script, made, &disk.device, LIMIT_S)).collect();
         Ok(medians(&costs?))
     };
     let nginx = world.server.cpu_s();
