@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything here may take; a hang is longer.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(240);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(100);
 /// Short waits, so that an image server that is gone is given up in a moment.
