@@ -127,8 +127,13 @@ fn is_all(bytes: &[u8], value: u8) -> bool {
     bytes.first().is_none_or(|&first| first == value && bytes[1..] == bytes[..bytes.len() - 1])
 }
 
-/// An error and its causes.
+/// An error and its causes, without the words of the image that it quotes:
+/// every name in a descriptor would be something new.
 fn chain(err: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(err), |err| err.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    match (text.split_once(" uses "), text.split_once(", which")) {
+        (Some((before, _)), Some((_, after))) => format!("{before} uses it, which{after}"),
+        _ => text,
+    }
 }
