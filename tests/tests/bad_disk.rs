@@ -5,10 +5,12 @@
 use disk::FakeDisk;
 use image::{MemorySource, Options, Report, Verify, WriteError, install};
 use model::Bytes;
+use serde_json::{Value, json};
 use tests::{
     can_use_loop_devices,
     disk::{Fault, LoopDisk},
     images::{Mood, digest, gpt_image, serve},
+    programs::{House, seen_by_guest},
     write::write,
 };
 
@@ -161,6 +163,49 @@ fn a_real_disk_that_fails_is_named_and_does_not_boot() {
         assert!(ended.error().contains(words) && ended.error().contains("os error"), "{what}");
         let said_so = ended.error().contains("do not boot it");
         assert!(said_so || !disk.may_boot(), "{what}: may boot");
+    }
+}
+
+/// The same in a virtual server: QEMU's blkdebug under virtio-blk, where reads
+/// fail as well, and the words reach the node.
+#[tokio::test]
+async fn a_server_whose_disk_fails_says_where_and_does_not_boot() {
+    if !can_use_loop_devices() {
+        return;
+    }
+    let image = gpt_image(16);
+    let house = House::open().await;
+    let id = house.enroll().await;
+    let cleaned = LoopDisk::used(32);
+    house.make_available(&id, &cleaned.device).await;
+    for kinds in [&["write", "write-zeroes"][..], &["read"]] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let disk = dir.path().join("disk");
+        std::fs::write(&disk, vec![0xaa; image.len()]).expect("a used disk");
+        let sector = 6 * MIB / 512;
+        let rules: Vec<Value> = kinds
+            .iter()
+            .map(|kind| json!({"event": "none", "iotype": kind, "sector": sector, "errno": 5}))
+            .collect();
+        let file = json!({"driver": "file", "node-name": "file", "filename": disk});
+        let faulty =
+            json!({"driver": "blkdebug", "node-name": "disk", "image": "file", "inject-error": rules});
+        let url = seen_by_guest(&serve(&image, Mood::Good));
+        house.image(&id, &url, &digest(&image).hex(), "/dev/vda".as_ref()).await;
+        let before = house.provision(&id, "active", "wait call-back").await;
+        let guest = house.guest("faulty", 256, &[file, faulty]);
+        let node = house.wait_since(&before, &id, "deploy failed").await;
+        let error = node.text("/last_error").unwrap_or_default();
+        let words = format!("the disk failed at byte {}", 6 * MIB);
+        assert!(
+            error.contains(&words) && error.contains("os error 5"),
+            "{kinds:?}: {error}\n{}",
+            guest.said()
+        );
+        let left = std::fs::read(&disk).expect("a disk");
+        let mib = usize::try_from(MIB).expect("fits");
+        let mut ends = left[..mib].iter().chain(&left[left.len() - mib..]);
+        assert!(ends.all(|&byte| byte == 0), "{kinds:?}: may boot");
     }
 }
 
