@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// A disk of 1 GiB, once: for work on the benchmark itself. Writes `image-quick.json`.
     #[arg(long)]
     quick: bool,
+    /// Begin no row after so many minutes; the next call goes on.
+    #[arg(long, default_value_t = 25)]
+    minutes: u64,
     /// Measure rows again that are kept of this agent.
     #[arg(long)]
     fresh: bool,
@@ -69,15 +72,10 @@ impl Args {
         if self.quick { 1 } else { self.rounds }
     }
 
-    fn forms(&self) -> impl Iterator<Item = &'static Form> {
-        FORMS
-            .iter()
-            .filter(|form| self.formats.is_empty() || self.formats.iter().any(|name| name == form.name))
-    }
-
-    fn targets(&self) -> impl Iterator<Item = Kind> {
-        let all = [Kind::Tmpfs, Kind::Disk];
-        all.into_iter().filter(|kind| self.targets.is_empty() || self.targets.contains(kind))
+    /// Whether this row is asked for.
+    fn wants(&self, form: &Form, kind: Kind) -> bool {
+        (self.formats.is_empty() || self.formats.iter().any(|name| name == form.name))
+            && (self.targets.is_empty() || self.targets.contains(&kind))
     }
 }
 
@@ -88,12 +86,9 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let start = Instant::now();
     ensure!(args.agent.is_file(), "{} is missing: run `make binaries`", args.agent.display());
-    ensure!(
-        args.forms().next().is_some(),
-        "no such format; there are {}",
-        FORMS.map(|form| form.name).join(", ")
-    );
-    let (kept, failed) = rows(args)?;
+    let unknown = args.formats.iter().find(|name| FORMS.iter().all(|form| form.name != name.as_str()));
+    ensure!(unknown.is_none(), "no such format; there are {}", FORMS.map(|form| form.name).join(", "));
+    let (kept, failed) = rows(args, start)?;
     let rows: Vec<_> = kept.iter().map(|kept| &kept.row).collect();
     let report = Report {
         stages: kept.iter().map(|kept| (report::name(&kept.row), &kept.stages)).collect(),
@@ -129,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// What was measured, and why the rest was not: one form that fails does not
 /// take the others' time.
-fn rows(args: &Args) -> Result<(Vec<Kept>, Vec<anyhow::Error>)> {
+fn rows(args: &Args, start: Instant) -> Result<(Vec<Kept>, Vec<anyhow::Error>)> {
     fs::create_dir_all(args.out.join("rows"))?;
     let size = args.size();
     let images = args.out.join(format!("image-{}", size.disk_mib));
@@ -142,31 +137,61 @@ fn rows(args: &Args) -> Result<(Vec<Kept>, Vec<anyhow::Error>)> {
     let world = World { agent: &agent, server: &server, images: &images, scratch: scratch.path() };
     let agent_digest = digest(&agent)?;
     let (mut kept, mut failed) = (Vec::new(), Vec::new());
-    for kind in args.targets() {
+    for kind in [Kind::Tmpfs, Kind::Disk] {
         let file = match kind {
             Kind::Tmpfs => scratch.path().join("disk"),
             Kind::Disk => args.out.join("disk"),
         };
         let disk = Disk::attach(&file, size.disk_mib)?;
-        for form in args.forms() {
-            let made = forms::make(&images, form)?;
-            let key = format!("{agent_digest} {} {size:?} {}", made.digest, args.rounds());
-            let path = args.out.join(format!("rows/{}-{}-{}.json", size.disk_mib, form.name, kind.name()));
-            if let Some(found) = report::kept(&path, &key).filter(|_| !args.fresh) {
-                kept.push(found);
-                continue;
-            }
-            match row::measured(&world, &made, &disk, kind, args.rounds()) {
-                Ok((row, stages)) => {
-                    let new = Kept { key, row, stages };
-                    fs::write(&path, serde_json::to_vec_pretty(&new)?)?;
-                    kept.push(new);
-                }
+        for form in &FORMS {
+            let session = Session { args, world: &world, agent: &agent_digest, disk: &disk, kind, start };
+            match session.row(form) {
+                Ok(found) => kept.extend(found),
                 Err(err) => failed.push(err),
             }
         }
     }
     Ok((kept, failed))
+}
+
+/// What the rows of one disk are measured with.
+struct Session<'s> {
+    args: &'s Args,
+    world: &'s World<'s>,
+    /// Digest of our program.
+    agent: &'s str,
+    disk: &'s Disk,
+    kind: Kind,
+    /// When the benchmark began.
+    start: Instant,
+}
+
+impl Session<'_> {
+    /// The row of `form`: the one that is kept, else a new one if it is asked for.
+    fn row(&self, form: &'static Form) -> Result<Option<Kept>> {
+        let (args, size, kind) = (self.args, self.args.size(), self.kind.name());
+        let wanted = args.wants(form, self.kind);
+        let path = args.out.join(format!("rows/{}-{}-{kind}.json", size.disk_mib, form.name));
+        // Of a form that was never asked for there is nothing to keep.
+        if !wanted && !path.exists() {
+            return Ok(None);
+        }
+        let made = forms::make(self.world.images, form)?;
+        let key = format!("{} {} {size:?} {}", self.agent, made.digest, args.rounds());
+        let found = report::kept(&path, &key).filter(|_| !(wanted && args.fresh));
+        if found.is_some() || !wanted {
+            return Ok(found);
+        }
+        ensure!(
+            self.start.elapsed().as_secs() < args.minutes * 60,
+            "{}/{kind}: no time left; run it again",
+            form.name
+        );
+        let (row, stages) = row::measured(self.world, &made, self.disk, self.kind, args.rounds())?;
+        let new = Kept { key, row, stages };
+        fs::write(&path, serde_json::to_vec_pretty(&new)?)?;
+        Ok(Some(new))
+    }
 }
 
 fn digest(file: &Path) -> Result<String> {
