@@ -49,7 +49,7 @@ fn what_was_written_is_synced_and_read_back_while_writing_goes_on() {
             let fill = u8::try_from(number).expect("small");
             let at = number * 37 % 64 * MIB;
             let zeros = Job::Zero { at, length: MIB };
-            lanes.submit(if number % 3 == 0 { zeros } else { write(at, fill, CHUNK) }, &disk)
+            lanes.submit(if number.is_multiple_of(3) { zeros } else { write(at, fill, CHUNK) }, &disk)
         })
     });
     fed.and(done).expect("written");

@@ -47,9 +47,11 @@ impl Xxh32 {
             (self.mixed, bytes) = (true, after);
         }
         let (stripes, rest) = bytes.as_chunks();
+        let mut lanes = self.lanes;
         for stripe in stripes {
-            mix(&mut self.lanes, stripe);
+            mix(&mut lanes, stripe);
         }
+        self.lanes = lanes;
         self.mixed |= !stripes.is_empty();
         self.waiting = rest.len();
         self.rest[..rest.len()].copy_from_slice(rest);
@@ -80,13 +82,21 @@ impl Xxh32 {
     }
 }
 
-fn mix(lanes: &mut [u32; 4], stripe: &[u8; STRIPE]) {
-    let [one, two, ..] = PRIMES;
-    let (words, _) = stripe.as_chunks();
-    for (lane, &word) in lanes.iter_mut().zip(words) {
-        let word = u32::from_le_bytes(word).wrapping_mul(two);
-        *lane = lane.wrapping_add(word).rotate_left(13).wrapping_mul(one);
-    }
+/// Mix one stripe in, a word to each lane. Written out: the compiler of a small
+/// program leaves a loop a loop, at a fifth of the speed.
+#[inline(always)]
+fn mix([a, b, c, d]: &mut [u32; 4], stripe: &[u8; STRIPE]) {
+    let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = *stripe;
+    *a = round(*a, [a0, a1, a2, a3]);
+    *b = round(*b, [b0, b1, b2, b3]);
+    *c = round(*c, [c0, c1, c2, c3]);
+    *d = round(*d, [d0, d1, d2, d3]);
+}
+
+#[inline(always)]
+fn round(lane: u32, word: [u8; 4]) -> u32 {
+    let word = u32::from_le_bytes(word).wrapping_mul(PRIMES[1]);
+    lane.wrapping_add(word).rotate_left(13).wrapping_mul(PRIMES[0])
 }
 
 #[cfg(test)]
