@@ -16,7 +16,7 @@ const FOREIGN_COMPRESSIONS: [(&[u8], &str); 6] = [
 ];
 
 /// Offset, magic and name of what is no raw disk.
-const FOREIGN: [(usize, &[u8], &str); 22] = [
+const FOREIGN: [(usize, &[u8], &str); 23] = [
     (0, b"PK\x03\x04", "a zip archive"),
     (257, b"ustar", "a tar archive"),
     (0, b"070701", "a cpio archive"),
@@ -37,6 +37,7 @@ const FOREIGN: [(usize, &[u8], &str); 22] = [
     (0, b"Bochs Virtual HD Image", "a Bochs disk"),
     (0, b"#!/bin/sh\n#V2.0 Format", "a cloop disk"),
     (0, b"COWD", "VMDK of the ESX sparse kind"),
+    (0, b"\xbe\xba\xfe\xca\0\0\0\0", "VMDK of the seSparse kind"),
     (0, b"bplist", "a property list"),
     (0, b"%PDF", "a PDF document"),
 ];
