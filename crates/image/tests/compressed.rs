@@ -271,6 +271,16 @@ fn a_bit_that_flipped_is_found_by_the_checksum() {
 }
 
 #[test]
+fn nothing_in_the_container_of_xz_may_be_otherwise() {
+    let image = pipe(XZ_THREADS, &CONTENT);
+    for at in (0..32).chain(image.len() - 48..image.len()) {
+        let mut bad = image.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert!(put(&bad, options(&bad, "raw.xz"), false, 4 * MIB).is_err(), "byte {at} of {}", image.len());
+    }
+}
+
+#[test]
 fn wrong_lengths_and_checksums_at_the_end_are_found() {
     let gzip = pipe("gzip", &CONTENT);
     for (what, from_end) in [("length", 1), ("checksum", 5)] {
