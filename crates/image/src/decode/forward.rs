@@ -14,7 +14,7 @@ use super::{
     DecodeError, Decoded, Reader,
     flaw::Flaw,
     map::{Check, Map, Todo},
-    pieces::{Next, Piece, SPARE, Table, What},
+    pieces::{Next, Piece, Pieces, SPARE, Table, What},
     raw, send,
     spill::Spilled,
     window::{Found, Window},
@@ -144,6 +144,8 @@ impl Pass<'_, '_> {
         let at = range.start;
         match self.window.get(range, spare)? {
             Found::Here(slices) => Ok(slices),
+            // Range requests would not help it, and it has them.
+            Found::Gone(_) if self.map.crowded => Err(self.map.flawed(Pieces::too_many())),
             Found::Gone(kept) => Err(self.map.flawed(Flaw::TooFarBack { at, kept })),
             Found::Missing => Err(self.map.flawed(Flaw::Truncated { what, at })),
         }

@@ -10,7 +10,7 @@ use model::Bytes;
 
 use super::{Decoded, survey};
 use crate::{
-    MemorySource, Options,
+    MemorySource, Options, WriteError,
     budget::POOLED,
     extent::{CHUNK, Extent},
     meter::Meters,
@@ -24,6 +24,8 @@ struct Huge {
     /// How many L2 tables it has, and how many clusters each of them maps.
     tables: u64,
     clusters: u64,
+    /// Compressed clusters, by what they are filled with.
+    packed: Vec<Vec<u8>>,
 }
 
 fn deflated(byte: u8, length: usize) -> Vec<u8> {
@@ -33,6 +35,11 @@ fn deflated(byte: u8, length: usize) -> Vec<u8> {
 }
 
 impl Huge {
+    fn new(cluster_bits: u32, tables: u64, clusters: u64) -> Self {
+        let packed = (0..4).map(|byte| deflated(byte, 1 << cluster_bits)).collect();
+        Self { cluster_bits, size: 1 << 40, tables, clusters, packed }
+    }
+
     fn cluster(&self) -> usize {
         1 << self.cluster_bits
     }
@@ -49,29 +56,68 @@ impl Huge {
 
     /// As `qemu-img convert` writes it: each L2 table before its clusters.
     fn image(&self) -> Vec<u8> {
-        let entries = self.size.div_ceil(self.reach());
-        let l1_at = 2 << self.cluster_bits;
-        let mut image = self.header(entries, l1_at);
-        image.resize(image.len() + usize::try_from(entries * 8).expect("in memory"), 0);
-        let packed: Vec<Vec<u8>> = (0..4).map(|byte| deflated(byte, self.cluster())).collect();
+        let mut image = self.start();
         for number in 0..self.tables {
-            image.resize(image.len().next_multiple_of(self.cluster()), 0);
-            let table = image.len();
-            // Spread over the disk, so that the parts between are zero.
-            let at = number * (entries / self.tables);
-            put(&mut image, usize::try_from(l1_at + at * 8).expect("in memory"), table as u64);
-            image.resize(table + self.cluster(), 0);
-            for cluster in 0..self.clusters {
-                let guest = at * self.reach() + (cluster << self.cluster_bits);
-                let bytes = &packed[usize::from(self.fill(guest))];
-                let host = image.len() as u64;
-                let sectors = (host % 512 + bytes.len() as u64 - 1) / 512;
-                let entry = 1 << 62 | sectors << (62 - (self.cluster_bits - 8)) | host;
-                put(&mut image, table + usize::try_from(cluster * 8).expect("in memory"), entry);
-                image.extend_from_slice(bytes);
-            }
+            let table = self.add_table(&mut image, number);
+            let entries = self.add_clusters(&mut image, number);
+            put_all(&mut image, table, &entries);
         }
         image
+    }
+
+    /// As a machine leaves it: every L2 table far behind its clusters.
+    fn image_backwards(&self) -> Vec<u8> {
+        let mut image = self.start();
+        let entries: Vec<_> = (0..self.tables).map(|number| self.add_clusters(&mut image, number)).collect();
+        image.resize(image.len() + (14 << 20), 0);
+        for (number, entries) in (0..).zip(&entries) {
+            let table = self.add_table(&mut image, number);
+            put_all(&mut image, table, entries);
+        }
+        image
+    }
+
+    /// The header, the refcount table, and an L1 table with nothing in it.
+    fn start(&self) -> Vec<u8> {
+        let mut image = self.header(self.l1_entries(), self.l1_at() as u64);
+        image.resize(image.len() + usize::try_from(self.l1_entries() * 8).expect("in memory"), 0);
+        image
+    }
+
+    fn l1_at(&self) -> usize {
+        2 * self.cluster()
+    }
+
+    fn l1_entries(&self) -> u64 {
+        self.size.div_ceil(self.reach())
+    }
+
+    /// Where in the L1 table the L2 table `number` is: they are spread over the
+    /// disk, so that the parts between are zero.
+    fn place(&self, number: u64) -> u64 {
+        number * (self.l1_entries() / self.tables)
+    }
+
+    /// An empty L2 table. Where it is.
+    fn add_table(&self, image: &mut Vec<u8>, number: u64) -> usize {
+        image.resize(image.len().next_multiple_of(self.cluster()), 0);
+        let table = image.len();
+        put(image, self.l1_at() + usize::try_from(self.place(number) * 8).expect("in memory"), table as u64);
+        image.resize(table + self.cluster(), 0);
+        table
+    }
+
+    /// The clusters of one L2 table. Its entries.
+    fn add_clusters(&self, image: &mut Vec<u8>, number: u64) -> Vec<u64> {
+        let add = |cluster: u64| {
+            let guest = self.place(number) * self.reach() + (cluster << self.cluster_bits);
+            let bytes = &self.packed[usize::from(self.fill(guest))];
+            let host = image.len() as u64;
+            let sectors = (host % 512 + bytes.len() as u64 - 1) / 512;
+            image.extend_from_slice(bytes);
+            1 << 62 | sectors << (62 - (self.cluster_bits - 8)) | host
+        };
+        (0..self.clusters).map(add).collect()
     }
 
     fn header(&self, entries: u64, l1_at: u64) -> Vec<u8> {
@@ -88,7 +134,7 @@ impl Huge {
     }
 
     /// Decode it and check every byte. How much of it is not zero.
-    fn check(&self, source: &mut MemorySource) -> u64 {
+    fn check(&self, source: &mut MemorySource) -> Result<u64, WriteError> {
         let known = survey(source, Options::default().terms()).expect("surveyed");
         let tools = (Arc::new(Meters::new()), Pool::new(CHUNK, POOLED));
         let (mut covered, mut filled) = (0, 0);
@@ -114,9 +160,12 @@ impl Huge {
                 }
             }
         });
-        upstream.outcome(Ok(()), &AtomicU64::new(0)).map(|_| ()).expect("decoded");
-        filled
+        upstream.outcome(Ok(()), &AtomicU64::new(0)).map(|_| filled)
     }
+}
+
+fn put_all(bytes: &mut [u8], at: usize, longs: &[u64]) {
+    longs.iter().zip((at..).step_by(8)).for_each(|(&long, at)| put(bytes, at, long));
 }
 
 fn put(bytes: &mut [u8], at: usize, long: u64) {
@@ -125,17 +174,31 @@ fn put(bytes: &mut [u8], at: usize, long: u64) {
 
 #[test]
 fn a_tebibyte_of_64_kib_clusters_streams() {
-    let huge = Huge { cluster_bits: 16, size: 1 << 40, tables: 200, clusters: 10 };
+    let huge = Huge::new(16, 200, 10);
     let image = huge.image();
-    assert_eq!(huge.check(&mut MemorySource::pipe(image.clone())), 2000 << 16);
-    assert_eq!(huge.check(&mut MemorySource::new(image)), 2000 << 16);
+    assert_eq!(huge.check(&mut MemorySource::pipe(image.clone())).expect("decoded"), 2000 << 16);
+    assert_eq!(huge.check(&mut MemorySource::new(image)).expect("decoded"), 2000 << 16);
 }
 
 #[test]
 fn what_is_in_too_many_pieces_to_be_known_beforehand_streams() {
-    let huge = Huge { cluster_bits: 11, size: 1 << 40, tables: 1800, clusters: 256 };
+    let huge = Huge::new(11, 1800, 256);
     let mut source = MemorySource::new(huge.image());
     let known = survey(&mut source, Options::default().terms()).expect("surveyed");
     assert_eq!(known.size(), None, "it is not known beforehand");
-    assert_eq!(huge.check(&mut source), (1800 * 256) << 11);
+    assert_eq!(huge.check(&mut source).expect("decoded"), (1800 * 256) << 11);
+}
+
+#[test]
+fn what_is_in_too_many_pieces_and_out_of_order_is_refused_for_that() {
+    let huge = Huge::new(11, 1800, 256);
+    let image = huge.image_backwards();
+    let refusal = |mut source: MemorySource| {
+        let error = huge.check(&mut source).expect_err("neither known nor in order");
+        std::error::Error::source(&error).expect("a reason").to_string()
+    };
+    let text = refusal(MemorySource::new(image.clone()));
+    assert!(text.contains("so many pieces") && text.contains("10.0 MiB"), "{text}");
+    let text = refusal(MemorySource::pipe(image));
+    assert!(text.contains("before the table") && text.contains("Range"), "{text}");
 }

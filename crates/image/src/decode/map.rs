@@ -52,6 +52,19 @@ pub(super) struct Map {
     pub(super) pieces: Pieces,
     /// What was read before and must stream past the same, by place.
     checks: VecDeque<Check>,
+    /// True when the layout could be read beforehand, but is too much to know
+    /// at once.
+    pub(super) crowded: bool,
+}
+
+/// What a survey found.
+pub(super) enum Surveyed {
+    /// All there is to know.
+    Whole(Box<Map>),
+    /// More tables or pieces than are kept: it is read as it streams.
+    Crowded,
+    /// The source cannot be read out of order after all.
+    Refused,
 }
 
 /// A part of the file that was read before.
@@ -94,29 +107,29 @@ impl Map {
     ) -> Result<Self, DecodeError> {
         let (layout, pieces) =
             open(start, length, order).map_err(|flaw| DecodeError::Flawed { format, flaw })?;
-        Ok(Self { format, layout, pieces, checks: VecDeque::new() })
+        Ok(Self { format, layout, pieces, checks: VecDeque::new(), crowded: false })
     }
 
-    /// The whole layout, read out of order. `None` when it has more tables or
-    /// pieces than are kept, or the source cannot be read out of order after
-    /// all: it is read as it streams then.
+    /// The whole layout, read out of order.
     pub(super) fn survey(
         format: Format,
         open: Open,
         source: &mut dyn ReadAt,
         length: Bytes,
-    ) -> Result<Option<Self>, DecodeError> {
+    ) -> Result<Surveyed, DecodeError> {
         let first = usize::try_from(length.0).unwrap_or(usize::MAX).min(format::SNIFFED);
-        let Some(start) = read(source, 0, first)? else { return Ok(None) };
+        let Some(start) = read(source, 0, first)? else { return Ok(Surveyed::Refused) };
         let mut map = Self::new(format, open, &start, Some(length), Order::Any)?;
         let mut checks = vec![Check::new(0, &start[..map.layout.header().min(start.len())])];
         while let Some(table) = map.pieces.pop_table() {
             if checks.len() > MOST_SURVEYED {
-                return Ok(None);
+                return Ok(Surveyed::Crowded);
             }
-            let Some(bytes) = read(source, table.host, table.length as usize)? else { return Ok(None) };
+            let Some(bytes) = read(source, table.host, table.length as usize)? else {
+                return Ok(Surveyed::Refused);
+            };
             match map.layout.take(table, &bytes, &mut map.pieces) {
-                Err(Flaw::TooFragmented { .. }) => return Ok(None),
+                Err(Flaw::TooFragmented { .. }) => return Ok(Surveyed::Crowded),
                 taken => taken.map_err(|flaw| map.flawed(flaw))?,
             }
             checks.push(Check::new(table.host, &bytes));
@@ -124,7 +137,7 @@ impl Map {
         checks.sort_unstable_by_key(|check| check.host);
         map.checks = checks.into();
         map.pieces.forget_claims();
-        Ok(Some(map))
+        Ok(Surveyed::Whole(Box::new(map)))
     }
 
     /// Length of the disk.

@@ -27,7 +27,7 @@ use std::io;
 use model::{Bytes, Digest};
 
 pub use flaw::Flaw;
-use map::{Map, Open, Order};
+use map::{Map, Open, Order, Surveyed};
 pub use spill::Spill;
 use spill::Spilled;
 
@@ -109,6 +109,8 @@ pub(crate) struct Known {
     terms: Terms,
     length: Option<Bytes>,
     map: Option<Map>,
+    /// Its layout is too much to be known beforehand.
+    crowded: bool,
     size: Option<Bytes>,
     spill: Option<Spill>,
 }
@@ -130,7 +132,7 @@ impl Known {
 /// tables of a format that has some.
 pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, DecodeError> {
     let length = source.length();
-    let mut known = Known { terms, length, map: None, size: None, spill: None };
+    let mut known = Known { terms, length, map: None, crowded: false, size: None, spill: None };
     let (Some(length), Some(random)) = (length, source.random()) else { return Ok(known) };
     let mut start = vec![0; usize::try_from(length.0).unwrap_or(usize::MAX).min(format::SNIFFED)];
     match random.read_exact_at(Bytes(0), &mut start) {
@@ -156,10 +158,14 @@ pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, De
             check_inside(random, &start, terms)?;
             known.size = Some(length);
         }
-        Some(open) => {
-            known.map = Map::survey(format, open, random, length)?;
-            known.size = known.map.as_ref().map(Map::size);
-        }
+        Some(open) => match Map::survey(format, open, random, length)? {
+            Surveyed::Whole(map) => {
+                known.size = Some(map.size());
+                known.map = Some(*map);
+            }
+            Surveyed::Crowded => known.crowded = true,
+            Surveyed::Refused => {}
+        },
     }
     Ok(known)
 }
@@ -169,8 +175,12 @@ pub(crate) fn survey(source: &mut impl Source, terms: Terms) -> Result<Known, De
 fn ends_as_vhd(random: &mut dyn ReadAt, length: Bytes) -> Result<bool, DecodeError> {
     let Some(at) = length.0.checked_sub(vhd::FOOTER as u64) else { return Ok(false) };
     let mut footer = [0; vhd::FOOTER];
-    random.read_exact_at(Bytes(at), &mut footer).map_err(DecodeError::Tables)?;
-    Ok(vhd::is_fixed(&footer))
+    match random.read_exact_at(Bytes(at), &mut footer) {
+        Ok(()) => Ok(vhd::is_fixed(&footer)),
+        // As a stream it is seen when it has passed.
+        Err(err) if err.kind() == io::ErrorKind::Unsupported => Ok(false),
+        Err(err) => Err(DecodeError::Tables(err)),
+    }
 }
 
 /// Where a disk that nobody declared raw may hold another image.
@@ -227,10 +237,11 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<Op
         raw::decode(&mut content, &inside, to)?;
         return content.digest();
     };
-    let map = match known.map {
+    let mut map = match known.map {
         Some(map) => map,
         None => Map::new(format, open, content.peek()?, length, Order::Forward)?,
     };
+    map.crowded = known.crowded;
     // Of some formats a table tells, not the header, and it has yet to pass.
     let size = Some(map.size()).filter(|&size| size > Bytes(0));
     send(to, Decoded::Begin { format, compression, size })?;

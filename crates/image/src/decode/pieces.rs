@@ -279,8 +279,13 @@ impl Pieces {
         let things = self.tables.len() * size_of::<Table>() + self.data.len() * size_of::<Piece>();
         let memory = things + self.zeros.len() * size_of::<(u64, u64)>() + self.claims.memory();
         if memory > MOST_MEMORY || self.claims.clusters(length) > MOST_CLAIMED {
-            return Err(Flaw::TooFragmented { limit: Bytes(MOST_MEMORY as u64) });
+            return Err(Self::too_many());
         }
         Ok(())
+    }
+
+    /// There are more of them than may be known at once.
+    pub(super) fn too_many() -> Flaw {
+        Flaw::TooFragmented { limit: Bytes(MOST_MEMORY as u64) }
     }
 }
