@@ -57,6 +57,56 @@ fn writes_and_reads_back(device: &mut Device, block: u64) {
 }
 
 #[test]
+fn zeros_are_zeros_however_they_are_made_and_beside_them_nothing_changes() {
+    let file = dirty_file();
+    let Some(one) = Loop::over(file.path(), 512) else { return };
+    // The device may learn that it has no zeros of its own: both orders.
+    for blank_first in [true, false] {
+        fs::write(&one.0, vec![0xaa; usize::try_from(SIZE).expect("small")]).expect("dirty again");
+        let device = Device::open(&one.0).expect("opened");
+        let blank = || device.blank_at(Bytes(1 << 20), Bytes(1 << 20)).expect("blank");
+        let zero = || device.zero_at(Bytes(3 << 20), Bytes(1 << 20)).expect("zero");
+        if blank_first {
+            (blank(), zero())
+        } else {
+            (zero(), blank())
+        };
+        device.sync().expect("synced");
+        let mut bytes = vec![1; usize::try_from(SIZE).expect("small")];
+        device.read_at(Bytes(0), &mut bytes).expect("read");
+        let fills: Vec<u8> = bytes.chunks(1 << 20).map(|mebibyte| mebibyte[0]).collect();
+        assert!(bytes.chunks(1 << 20).all(|mebibyte| mebibyte.iter().all(|byte| *byte == mebibyte[0])));
+        assert_eq!(fills, [0xaa, 0, 0xaa, 0, 0xaa, 0xaa, 0xaa, 0xaa]);
+    }
+}
+
+#[test]
+fn several_threads_write_one_device_at_once() {
+    let file = dirty_file();
+    let Some(one) = Loop::over(file.path(), 512) else { return };
+    let device = Device::open(&one.0).expect("opened");
+    let pattern = |thread: u8| vec![thread; 4096 + 1];
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let device = &device;
+            // At an odd address, so that they share the bounce buffer too.
+            scope.spawn(move || {
+                for step in 0..64 {
+                    let at = Bytes((step * 8 + u64::from(thread)) * 4096);
+                    device.write_at(at, &pattern(thread)[1..]).expect("written");
+                }
+            });
+        }
+    });
+    device.sync().expect("synced");
+    let mut bytes = vec![0xff; 64 * 8 * 4096];
+    device.read_at(Bytes(0), &mut bytes).expect("read");
+    for (block, number) in bytes.chunks(4096).zip((0..8_u8).cycle()) {
+        assert!(block.iter().all(|&byte| byte == number));
+    }
+}
+
+#[test]
 fn a_loop_device_of_either_sector_size_is_written_past_the_cache() {
     for sector in [512, 4096] {
         let file = dirty_file();

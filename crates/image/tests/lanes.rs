@@ -120,6 +120,10 @@ fn a_disk_that_vanishes_at_any_moment_is_an_error() {
     }
 }
 
+fn index(at: u64) -> usize {
+    usize::try_from(at).expect("small")
+}
+
 /// A disk with a cache that loses a range when it should be written out.
 struct Forgetful {
     disk: FakeDisk,
@@ -139,16 +143,16 @@ impl Target for Forgetful {
         Ok(())
     }
     fn zero_at(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
-        self.write_at(offset, &vec![0; usize::try_from(length.0).expect("small")])
+        self.write_at(offset, &vec![0; index(length.0)])
     }
     fn read_at(&self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
         self.disk.read_at(offset, into)?;
+        let asked = offset.0..offset.0 + into.len() as u64;
         for (at, data) in self.cache.lock().expect("no panic").iter() {
-            for (place, byte) in (*at..).zip(data) {
-                if let Some(into) = place.checked_sub(offset.0).and_then(|place| into.get_mut(place as usize))
-                {
-                    *into = *byte;
-                }
+            let (start, end) = (asked.start.max(*at), asked.end.min(at + data.len() as u64));
+            if start < end {
+                into[index(start - asked.start)..index(end - asked.start)]
+                    .copy_from_slice(&data[index(start - at)..index(end - at)]);
             }
         }
         Ok(())
