@@ -356,3 +356,30 @@ fn a_format_that_is_named_is_permitted() {
     let named = write("new", &["--format", "vmdk"]);
     assert!(named.status.success() && bench.holds_the_image("new"), "{named:?}");
 }
+
+#[test]
+fn a_table_for_small_sectors_is_refused_before_a_disk_of_large_ones_is_touched() {
+    let bench = Bench::new();
+    let image = bench.text("gpt.raw");
+    fs::write(&image, vec![0; 3 * MIB]).expect("written");
+    let made = Command::new("sgdisk").args(["--new=1:0:0", &image]).output().expect("sgdisk");
+    assert!(made.status.success(), "{made:?}");
+    let attach = ["--find", "--show", "--sector-size", "4096", &bench.text("disk")];
+    let attached = Command::new("losetup").args(attach).output().expect("losetup");
+    if !attached.status.success() {
+        return eprintln!("SKIPPED: losetup needs root; nothing was tested");
+    }
+    let device = String::from_utf8_lossy(&attached.stdout).trim().to_owned();
+    let sum = format!("sha256:{}", hex(&fs::read(&image).expect("there")));
+    let write =
+        |more: &[&str]| run(&["--image", &image, "--checksum", &sum, "--target", &device, "--yes"], more);
+    let (refused, planned) = (write(&[]), write(&["--plan"]));
+    let untouched = bench.is_untouched();
+    let rewritten = write(&["--rewrite-sectors"]);
+    Command::new("losetup").args(["--detach", &device]).status().expect("losetup");
+    assert_eq!((refused.status.code(), planned.status.code()), (Some(2), Some(2)), "{refused:?} {planned:?}");
+    assert!(said(&refused).contains("512-byte sectors and the disk has 4096-byte sectors"), "{refused:?}");
+    assert!(untouched);
+    assert!(rewritten.status.success(), "{rewritten:?}");
+    assert_eq!(&fs::read(bench.path("disk")).expect("a disk")[4096..4104], b"EFI PART");
+}

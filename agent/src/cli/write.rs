@@ -23,13 +23,13 @@ use std::{
     process::ExitCode,
 };
 
-use ::disk::Device;
+use ::disk::{Device, Target as _, gpt::GptError};
 use fetch::{Request, chunks::HttpChunks, document, oci};
 use image::{
-    Options, Report, Spill, WriteError, configdrive,
+    CommitError, Options, Report, Spill, WriteError, configdrive,
     manifest::{self, Accepted, FileChunks, LONGEST_DOCUMENT, install_chunks},
 };
-use model::Bytes;
+use model::{BlockSize, Bytes};
 
 pub(crate) use args::Args;
 use disk::Facts;
@@ -42,6 +42,8 @@ use source::{Images, is_url};
 const REFUSED: u8 = 2;
 /// The longest config drive file that is read: base64 of the largest, and line breaks.
 const LONGEST_CONFIG_DRIVE: u64 = 96 << 20;
+/// The sectors that nearly every image is made for.
+const SMALL_SECTORS: u64 = 512;
 
 /// Write the image; the exit status says what became of it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -74,6 +76,7 @@ fn go(args: &Args, show: &mut Show) -> Result<ExitCode, Failure> {
         return Ok(if plan.is_refused() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS });
     }
     let mut device = target(args, &order)?;
+    refuse_other_sectors(&device, &order)?;
     if !args.yes {
         let asked = ask::permission(&Facts::of(&device));
         asked.map_err(|why| Failure::NotAsked { target: args.target.clone(), why })?;
@@ -179,6 +182,24 @@ fn target(args: &Args, order: &Order) -> Result<Device, Failure> {
     let mut device = Device::open(&args.target)?;
     device.grow_empty_file(size).map_err(create)?;
     Ok(device)
+}
+
+/// A table for other sectors is refused when all is written and read back, because an
+/// image comes in any order. Disks of large sectors are worth asking before.
+fn refuse_other_sectors(device: &Device, order: &Order) -> Result<(), Failure> {
+    let disk = device.block().get();
+    let unseen = order.accepted.is_some() || order.images.is_spent_by_reading();
+    if disk == SMALL_SECTORS || unseen || order.options.rewrite_sectors {
+        return Ok(());
+    }
+    let look = image::look(order.images.open(&order.request)?, &order.options)?;
+    match look.made_for().map(BlockSize::get).filter(|&made_for| made_for != disk) {
+        Some(made_for) => {
+            let table = GptError::OtherSectors { made_for, disk };
+            Err(WriteError::Commit(CommitError::Table(table)).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// How large the disk in the image is.
