@@ -74,34 +74,26 @@ impl Fetcher {
     pub(crate) async fn open(&mut self) -> Result<(Opened, Live), FetchError> {
         loop {
             match self.start().await {
-                Ok(live) => {
-                    let mut opened = Opened::of(&live.response);
-                    opened.length = opened.length.or(self.wanted());
-                    return Ok((opened, live));
-                }
+                Ok(answered) => return Ok(answered),
                 Err(err) => self.failed(err, 0).await?,
             }
         }
     }
 
-    async fn start(&mut self) -> Result<Live, FetchError> {
+    async fn start(&mut self) -> Result<(Opened, Live), FetchError> {
         let response = self.get(None).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(&response));
         }
-        if self
-            .wanted()
-            .is_some_and(|wanted| response.content_length().is_some_and(|length| length != wanted))
-        {
+        // Before a piece is read: the library tells the length of what is left.
+        let mut opened = Opened::of(&response);
+        let wanted = self.request.length.map(|length| length.0);
+        if opened.length.is_some() && wanted.is_some() && opened.length != wanted {
             return Err(self.nonsense("its length is not the image's"));
         }
+        opened.length = opened.length.or(wanted);
         self.mirrors.current_mut().validator = answer::validator(response.headers());
-        self.live(response, 0).await
-    }
-
-    /// The length it must have.
-    fn wanted(&self) -> Option<u64> {
-        self.request.length.map(|length| length.0)
+        Ok((opened, self.live(response, 0).await?))
     }
 
     /// `response`, unless it is a web page in an image's place.

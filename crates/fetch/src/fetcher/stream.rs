@@ -105,7 +105,8 @@ impl Fetcher {
                     return Err(self.changed());
                 }
                 self.remember(now);
-                self.live(response, 0).await
+                // The middle of an image may look like anything, a page too.
+                Ok(Live { response, head: None, skip: 0, place: self.mirrors.place() })
             }
             StatusCode::OK => {
                 self.agree(opened, response.content_length())?;
