@@ -261,29 +261,41 @@ fn proxies_are_used_but_where_told() {
     }
 }
 
+/// A server with these answers, one a connection: heads and bodies as they are.
+fn scripted(answers: Vec<(String, Vec<u8>)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/image", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        for (mut to, (head, part)) in listener.incoming().flatten().zip(answers) {
+            assert!(to.read(&mut [0; 4096]).is_ok_and(|length| length > 0), "asked");
+            write!(to, "HTTP/1.1 {head}\r\ncontent-type: text/html\r\netag: \"1\"\r\n\r\n").expect("sent");
+            to.write_all(&part).expect("sent");
+        }
+    });
+    url
+}
+
 /// A disk may have a page where a cut happens to be, and a server no better
 /// name for a disk.
 #[test]
 fn a_page_in_the_middle_of_an_image_is_part_of_it() {
     let mut image = body();
     image[100_000..100_006].copy_from_slice(b"<html>");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}/image", listener.local_addr().expect("bound"));
-    let sent = image.clone();
-    thread::spawn(move || {
-        let heads = ["200 OK", "206 Partial Content\r\ncontent-range: bytes 100000-299999/300000"];
-        for ((to, head), part) in listener.incoming().flatten().zip(heads).zip([0..100_000, 100_000..300_000])
-        {
-            let mut to = to;
-            assert!(to.read(&mut [0; 4096]).is_ok_and(|length| length > 0), "asked");
-            let length = sent.len() - part.start;
-            write!(
-                to,
-                "HTTP/1.1 {head}\r\ncontent-type: text/html\r\netag: \"1\"\r\ncontent-length: {length}\r\n\r\n"
-            )
-            .expect("sent");
-            to.write_all(&sent[part]).expect("sent");
-        }
-    });
+    let rest = "206 Partial Content\r\ncontent-range: bytes 100000-299999/300000\r\ncontent-length: 200000";
+    let url = scripted(vec![
+        ("200 OK\r\ncontent-length: 300000".to_owned(), image[..100_000].to_vec()),
+        (rest.to_owned(), image[100_000..].to_vec()),
+    ]);
     assert!(all(request(&[&url])).expect("arrives") == image);
+}
+
+#[test]
+fn a_rest_of_another_length_than_its_range_is_not_taken() {
+    let rest = "206 Partial Content\r\ncontent-range: bytes 100000-199999/300000\r\ncontent-length: 200000";
+    let url = scripted(vec![
+        ("200 OK\r\ncontent-length: 300000".to_owned(), body()[..100_000].to_vec()),
+        (rest.to_owned(), body()[100_000..].to_vec()),
+    ]);
+    let error = all(request(&[&url])).expect_err("which is it");
+    assert!(error.contains("not of the range's length"), "{error}");
 }
