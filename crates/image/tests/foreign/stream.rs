@@ -144,3 +144,18 @@ fn markers_that_contradict_the_tables_are_refused() {
         assert!(refusal.contains(says), "{what}: {refusal}");
     }
 }
+
+#[test]
+fn a_grain_that_is_for_another_place_is_refused() {
+    let made = Maker::make(&vec![7; 3 << 20]);
+    // The second grain says that it is the first.
+    let table = made.tables.first().map(|&sector| sector as usize * 512).expect("a table");
+    let entry = made.file[table + 4..table + 8].first_chunk().expect("an entry");
+    let second = u32::from_le_bytes(*entry) as usize * 512;
+    let mut image = made.file.clone();
+    image[second..second + 8].fill(0);
+    let refusal = installed(&image, 512, in_order(&image)).expect_err("the markers contradict each other");
+    assert!(refusal.contains("there twice"), "{refusal}");
+    let refusal = installed(&image, 512, super::any_order(&image)).expect_err("the table knows better");
+    assert!(refusal.contains("damaged compressed cluster"), "{refusal}");
+}
