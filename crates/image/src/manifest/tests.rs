@@ -204,7 +204,7 @@ fn a_mirror_that_gives_a_wrong_chunk_is_not_asked_again() {
         write(&document, &mirrors, &mut disk).expect("the other mirror is right");
         assert!(*disk.bytes() == content);
         assert!(mirrors.struck.lock().expect("not poisoned").contains(&0));
-        let err = write(&document, &Mirrors::new(file, &[Some(100), at]), &mut dirty(9 * MIB, 512));
+        let err = write(&document, &Mirrors::new(file, &[at, at]), &mut dirty(9 * MIB, 512));
         assert!(matches!(err, Err(WriteError::Source { .. })), "{err:?}");
     }
 }
