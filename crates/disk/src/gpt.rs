@@ -105,7 +105,9 @@ pub enum GptError {
         what: &'static str,
     },
     /// A partition starts within a sector of the disk.
-    #[error("partition {number} does not start at a {block}-byte sector; align it to a mebibyte in the image")]
+    #[error(
+        "partition {number} does not start at a {block}-byte sector; align it to a mebibyte in the image"
+    )]
     Misaligned {
         /// Its number.
         number: u32,
