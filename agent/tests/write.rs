@@ -337,7 +337,7 @@ fn a_target_that_is_missing_or_empty_becomes_as_large_as_the_disk_in_the_image()
 }
 
 #[test]
-fn a_format_that_is_named_is_permitted() {
+fn a_format_is_permitted_by_name_and_not_by_being_declared() {
     let bench = Bench::new();
     fs::write(bench.path("x.raw"), &bench.raw).expect("written");
     let made = Command::new("qemu-img")
@@ -349,12 +349,14 @@ fn a_format_that_is_named_is_permitted() {
         let (image, target) = (bench.text("x.vmdk"), bench.text(target));
         run(&["--image", &image, "--checksum", &sum, "--target", &target, "--yes"], more)
     };
-    let unnamed = write("disk", &[]);
-    assert_eq!(unnamed.status.code(), Some(2), "{unnamed:?}");
-    assert!(said(&unnamed).contains("vmdk"), "{unnamed:?}");
-    assert!(bench.is_untouched());
-    let named = write("new", &["--format", "vmdk"]);
-    assert!(named.status.success() && bench.holds_the_image("new"), "{named:?}");
+    for more in [&[][..], &["--format", "vmdk"], &["--permit", "vhd"]] {
+        let refused = write("disk", more);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(said(&refused).contains("the image is vmdk"), "{refused:?}");
+        assert!(bench.is_untouched());
+    }
+    let permitted = write("new", &["--permit", "vmdk", "--format", "vmdk"]);
+    assert!(permitted.status.success() && bench.holds_the_image("new"), "{permitted:?}");
 }
 
 #[test]

@@ -116,8 +116,8 @@ fn order(args: &Args) -> Result<Order, Failure> {
     };
     let options = Options {
         decoder_memory: args.decoder_memory.map_or(options.decoder_memory, mib),
-        // Who names a format permits it; nobody else's word opens the odd ones.
-        permitted: args.format.format.map_or(options.permitted, |format| options.permitted.with(format)),
+        // A name is a demand, not a permission: it may come from whoever sent the image.
+        permitted: args.permit.iter().fold(options.permitted, |formats, &format| formats.with(format)),
         ..options
     };
     let accepted = match &args.manifest {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fetch::without_secrets;
-use image::{Declared, Verify};
+use image::{Declared, Format, Verify};
 use model::Digest;
 
 use super::source::is_url;
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// .xz, .bz2 or .lz4.
     #[arg(long, default_value = "auto")]
     pub(super) format: Declared,
+    /// Permit a format beside raw and qcow2: vmdk, vhd or vhdx. Naming it with --format does not.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) permit: Vec<Format>,
     /// A manifest made by `billet-image manifest`: chunks come from all mirrors at once, each is
     /// checked before it is written, and only those the disk lacks are fetched.
     #[arg(long, value_name = "URL|PATH")]
