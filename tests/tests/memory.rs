@@ -35,7 +35,7 @@ struct Image {
 
 /// What is done with the raw disk, and how large that is.
 const IMAGES: [(&str, u64, Shape, &str); 7] = [
-    ("sparse.raw", 2 * GIB, Shape::Islands, "ln -f disk IMAGE"),
+    ("sparse.raw", 4 * GIB, Shape::Islands, "ln -f disk IMAGE"),
     ("islands.raw.zst", 4 * GIB, Shape::Islands, "zstd -q -f -3 -T1 --long=25 disk -o IMAGE"),
     ("islands.raw.xz", GIB, Shape::Islands, "xz -k -c -1 -T1 disk > IMAGE"),
     ("zlib.qcow2", 4 * GIB, Shape::Islands, "qemu-img convert -c -m 4 -W -O qcow2 disk IMAGE"),
@@ -158,7 +158,7 @@ fn any_image_is_written_within_64_mib() {
 #[test]
 fn more_than_the_limit_is_seen_and_killed() {
     let Some(group) = Group::limited(LIMIT_MIB) else { return };
-    // head(1) keeps what it may need for its last bytes: all of it.
+    // tail(1) keeps what may be its last bytes: all of it.
     let hungry = |mib: u32| {
         let script = format!("head -c {mib}M /dev/zero | tail -c {mib}M >/dev/null");
         group.command(Path::new("sh")).args(["-c", &script]).status().expect("sh")
