@@ -97,10 +97,41 @@ fn without_lanes_jobs_are_done_at_once_and_proven_all_the_same() {
     assert!(disk.bytes().iter().all(|&byte| byte == 0));
 }
 
+/// A disk that dawdles over every write, and panics when another one that
+/// overlaps it comes meanwhile.
+struct Dawdles(FakeDisk, Mutex<Vec<Range<u64>>>);
+
+impl Target for Dawdles {
+    fn size(&self) -> Bytes {
+        self.0.size()
+    }
+    fn block(&self) -> BlockSize {
+        self.0.block()
+    }
+    fn write_at(&self, offset: Bytes, data: &[u8]) -> std::io::Result<()> {
+        let range = offset.0..offset.0 + data.len() as u64;
+        let mut writes = self.1.lock().expect("no panic");
+        assert!(writes.iter().all(|other| other.end <= range.start || range.end <= other.start), "overlap");
+        writes.push(range.clone());
+        drop(writes);
+        (0..200).for_each(|_| thread::yield_now());
+        self.1.lock().expect("no panic").retain(|other| *other != range);
+        Ok(())
+    }
+    fn zero_at(&self, offset: Bytes, length: Bytes) -> std::io::Result<()> {
+        self.0.zero_at(offset, length)
+    }
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, into)
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        self.0.sync()
+    }
+}
+
 #[test]
 fn jobs_that_overlap_wait_for_each_other() {
-    // The fake disk panics when two writes in flight overlap.
-    let (disk, lanes) = (disk(4 * MIB), lanes(u64::MAX));
+    let (disk, lanes) = (Dawdles(disk(4 * MIB), Mutex::default()), lanes(u64::MAX));
     let (fed, done) = lanes.run(&disk, || {
         (0..200).try_for_each(|number: u64| lanes.submit(write(number % 3 * 512, 1, 2048), &disk))
     });
