@@ -93,12 +93,18 @@ pub fn expected(text: &str, algorithm: Option<Algorithm>, md5: Md5) -> Result<Ex
     digest(text, algorithm, md5).map(Expected::Digest)
 }
 
+/// `text` as an error repeats it: a URL of a kind that is not fetched may hold a password too.
+fn shown(text: &str) -> String {
+    let text = if text.contains("://") { crate::without_secrets(text) } else { text.to_owned() };
+    text.chars().take(SHOWN).collect()
+}
+
 /// The digest in `text`: hex digits in either case, perhaps after `sha256:`.
 ///
 /// # Errors
 /// [`ChecksumError::Malformed`], [`ChecksumError::Md5Refused`].
 pub fn digest(text: &str, told: Option<Algorithm>, md5: Md5) -> Result<Digest, ChecksumError> {
-    let malformed = || ChecksumError::Malformed { text: text.chars().take(SHOWN).collect() };
+    let malformed = || ChecksumError::Malformed { text: shown(text) };
     let digest: Digest = text.parse().map_err(|_| malformed())?;
     if told.is_some_and(|told| told != digest.algorithm()) {
         return Err(malformed());
@@ -246,7 +252,7 @@ fn strongest<'a>(
     let mut refused = None;
     for entry in entries {
         let next = match entry.algorithm().map_or_else(
-            || Err(ChecksumError::Malformed { text: entry.hex.chars().take(SHOWN).collect() }),
+            || Err(ChecksumError::Malformed { text: shown(entry.hex) }),
             |algorithm| digest(entry.hex, Some(algorithm), md5),
         ) {
             Ok(next) => next,

@@ -106,3 +106,11 @@ fn a_text_is_a_digest_or_a_place() {
         assert_eq!(expected(text, algorithm, md5), want, "{text}");
     }
 }
+
+#[test]
+fn a_url_that_is_no_checksum_keeps_its_secrets() {
+    for text in ["HTTPS://user:secret@h/SUMS?sig=secret", "ftp://user:sec/ret@h/SUMS"] {
+        let Err(err) = expected(text, None, Md5::Refused) else { panic!("{text} is no checksum") };
+        assert!(!err.to_string().contains("sec"), "{err}");
+    }
+}

@@ -198,8 +198,16 @@ fn is_distrust(err: &rustls::Error) -> bool {
 }
 
 /// `url` without user, password and query: presigned URLs have their signature there.
+/// Of one that is none, as with a `/` in its password, nobody can say where the secret
+/// ends, and nothing but the scheme is left.
 #[must_use]
 pub fn without_secrets(url: &str) -> String {
+    if let Some((scheme, rest)) = url.split_once("://")
+        && rest.contains('@')
+        && reqwest::Url::parse(url).is_err()
+    {
+        return format!("{scheme}://…");
+    }
     let bare = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -218,6 +226,10 @@ mod tests {
             ("https://user:secret@h/v1/b.raw?temp_url_sig=secret&x=1#secret", "https://h/v1/b.raw"),
             ("https://secret@h?secret", "https://h"),
             ("https://a@b:secret@h/x@y", "https://h/x@y"),
+            ("https://user:sec/ret@h/x", "https://…"),
+            ("https://user:sec?ret@h/x", "https://…"),
+            ("ftp://user:secret@h/x", "ftp://h/x"),
+            ("https://h:http/x", "https://h:http/x"),
         ] {
             assert_eq!(without_secrets(url), want);
         }

@@ -163,6 +163,8 @@ fn tables_are_read_out_of_order() {
     assert_eq!(source.length(), Some(Bytes(300_000)));
     let mut part = vec![0; 100];
     source.random().expect("ranges").read_exact_at(Bytes(1234), &mut part).expect("read");
+    let beyond = source.random().expect("ranges").read_exact_at(Bytes(u64::MAX), &mut [0; 512]);
+    assert!(beyond.is_err_and(|err| err.to_string().contains("beyond")), "a table may say anything");
     assert_eq!(part, body()[1234..1334]);
     let mut bytes = Vec::new();
     source.read_to_end(&mut bytes).expect("arrives");

@@ -209,7 +209,10 @@ impl Fetcher {
     }
 
     async fn try_part(&mut self, opened: &Opened, at: u64, length: u64) -> Result<Vec<u8>, FetchError> {
-        let last = at + length - 1;
+        // Where comes from the image's own tables.
+        let Some(last) = length.saturating_sub(1).checked_add(at) else {
+            return Err(self.nonsense("the part asked for lies beyond what any file has"));
+        };
         let mut response = self.get(Some((at, Some(last)))).await?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT => (),

@@ -98,6 +98,12 @@ pub fn is_reference(url: &str) -> bool {
     url.starts_with("oci://") || url.starts_with("oci+http://")
 }
 
+/// Whether `url` is a reference that says what its manifest hashes to.
+#[must_use]
+pub fn is_pinned(url: &str) -> bool {
+    Reference::parse(url).is_ok_and(|reference| reference.digest.is_some())
+}
+
 /// From the references in `request` to what they stand for now.
 ///
 /// # Errors

@@ -190,3 +190,19 @@ fn a_blob_of_another_length_is_not_taken() {
     let error = HttpSource::open(resolved.request).err().expect("refused");
     assert!(format!("{:#}", anyhow::Error::from(error)).contains("length"));
 }
+
+#[test]
+fn only_a_digest_of_the_manifest_pins_a_reference() {
+    let hex = "a".repeat(64);
+    for (text, want) in [
+        (format!("oci://r/a@sha256:{hex}"), true),
+        (format!("oci://r/a:t@sha256:{hex}#x.raw"), true),
+        (format!("oci://r/a:t#x@sha256:{hex}"), false),
+        ("oci://r/a:t#x@sha.raw".to_owned(), false),
+        ("oci://r/a@sha256:00".to_owned(), false),
+        ("oci://r/a:t".to_owned(), false),
+        (format!("https://r/a@sha256:{hex}"), false),
+    ] {
+        assert_eq!(is_pinned(&text), want, "{text}");
+    }
+}
