@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use model::{Algorithm, Bytes, Digest};
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{Error as _, IgnoredAny, SeqAccess, Visitor},
+    de::{Error as _, SeqAccess, Visitor},
 };
 
 use super::{CHUNK_SIZES, Chunk, Encoding, ImageFile, MOST_CHUNKS, Manifest, VERSION};
@@ -95,12 +95,11 @@ struct File<'a> {
     sha512: Cow<'a, str>,
 }
 
-/// All that a manifest of another version must have.
+/// All that a manifest of another version must have. The rest is skipped, and
+/// not kept: it may be as long as a document.
 #[derive(Deserialize)]
 struct AnyVersion {
     billet_manifest: u64,
-    #[serde(flatten)]
-    _rest: IgnoredAny,
 }
 
 /// A list that stops growing: two bytes of a document make eight here.
