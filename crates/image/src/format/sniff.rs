@@ -6,26 +6,35 @@ use super::{Compression, Declared, Format, FormatError, Terms, partitions};
 pub(crate) const SNIFFED: usize = 64 << 10;
 
 /// Compressions that are known by name and not read.
-const FOREIGN_COMPRESSIONS: [(&[u8], &str); 6] = [
+const FOREIGN_COMPRESSIONS: [(&[u8], &str); 8] = [
     (b"\x02\x21\x4c\x18", "lz4-compressed in the legacy format"),
     (b"LZIP", "lzip-compressed"),
     (b"\x89LZO\0\r\n\x1a\n", "lzop-compressed"),
     (b"\x1f\x9d", "compressed by compress (.Z)"),
     (b"\xff\x06\0\0sNaPpY", "snappy-compressed"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"LRZI", "lrzip-compressed"),
+    (b"\x27\xb5\x2f\xfd", "zstd-compressed in a format before version 0.8"),
 ];
 
 /// Offset, magic and name of what is no raw disk.
-const FOREIGN: [(usize, &[u8], &str); 23] = [
+const FOREIGN: [(usize, &[u8], &str); 32] = [
     (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"PK\x05\x06", "a zip archive"),
     (257, b"ustar", "a tar archive"),
     (0, b"070701", "a cpio archive"),
+    (0, b"070702", "a cpio archive"),
+    (0, b"070707", "a cpio archive"),
     (0, b"Rar!\x1a\x07", "a rar archive"),
     (0, b"MSWIM\0\0\0", "a WIM archive"),
+    (0, b"MSCF\0\0\0\0", "a cabinet archive"),
+    (0, b"xar!\0", "a xar archive"),
+    (0, b"EVF\x09\x0d\x0a\xff\0", "an EnCase image"),
     (0, b"!<arch>\n", "a Debian package or ar archive"),
     (0, b"\xed\xab\xee\xdb", "an RPM package"),
     (0, b"\x7fELF", "an ELF program"),
     (514, b"HdrS", "a Linux kernel"),
+    (56, b"ARM\x64", "a Linux kernel"),
     (0, b"hsqs", "a squashfs file system"),
     (0, b"LUKS\xba\xbe", "a LUKS container"),
     (0, b"SKUL\xba\xbe", "a LUKS container"),
@@ -40,6 +49,9 @@ const FOREIGN: [(usize, &[u8], &str); 23] = [
     (0, b"\xbe\xba\xfe\xca\0\0\0\0", "VMDK of the seSparse kind"),
     (0, b"bplist", "a property list"),
     (0, b"%PDF", "a PDF document"),
+    // What registries and APIs answer instead of an image.
+    (0, b"{\"", "a JSON document"),
+    (0, b"{\n", "a JSON document"),
 ];
 
 /// Magic and name of the formats that are read, where their content starts.
@@ -246,7 +258,7 @@ fn is_vmdk_descriptor(content: &[u8]) -> bool {
 /// Error pages of proxies, saved as images.
 fn is_markup(content: &[u8]) -> bool {
     let text = content.trim_ascii_start();
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = text.strip_prefix(b"\xef\xbb\xbf").map_or(text, <[u8]>::trim_ascii_start);
     let start = text.get(..text.len().min(9)).unwrap_or_default().to_ascii_lowercase();
     [&b"<!doctype"[..], b"<html", b"<?xml", b"<head", b"<!--", b"<error"]
         .iter()

@@ -29,7 +29,7 @@ fn what_is_no_disk_is_refused_by_name() {
             assert!(refusal.contains(name), "{refusal}");
         }
     }
-    for page in ["<!DOCTYPE html>", "\n <html>", "<?xml version", "\u{feff}<html>"] {
+    for page in ["<!DOCTYPE html>", "\n <html>", "<?xml version", "\u{feff}<html>", "\u{feff}\n<html>"] {
         assert!(refusal(page.as_bytes(), "auto", Compression::None).contains("page"), "{page}");
     }
 }

@@ -26,6 +26,7 @@ const KINDS: &[(&str, &str)] = &[
     ("vhdx", "subformat=dynamic,block_size=1M"),
     ("vhdx", "subformat=dynamic,block_size=2M,log_size=3M,block_state_zero=off"),
     ("vhdx", "subformat=fixed,block_size=1M"),
+    ("vhdx", "subformat=fixed"),
 ];
 
 /// A small random number generator.

@@ -174,11 +174,13 @@ impl Header {
 
     fn check_snapshots(&self, fields: &Fields<'_>, length: Option<Bytes>) -> Result<(), Flaw> {
         let count = u64::from(fields.word(60)?);
-        if count == 0 {
-            return Ok(());
-        }
         if count > MOST_SNAPSHOTS {
             return lie("the number of snapshots is absurd", 60);
+        }
+        if count == 0 {
+            // QEMU wants even a place of nothing to be one.
+            let aligned = fields.long(64)?.is_multiple_of(self.cluster());
+            return if aligned { Ok(()) } else { lie("a table does not start at a cluster", 64) };
         }
         // Every entry is at least 40 bytes long.
         self.check_table(fields.long(64)?, count * 40, 64, "the snapshot table", length)

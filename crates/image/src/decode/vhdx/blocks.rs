@@ -138,7 +138,8 @@ fn take_block(entry: u64, at: u64, guest: u64, block: u64, pieces: &mut Pieces) 
     match entry & STATE {
         PRESENT if host == 0 => Err(Flaw::Lie { what: "a block lies in the headers", at }),
         PRESENT => {
-            pieces.claim(host, block, "a block", "a block overlaps a region or another block")?;
+            // The file of a fixed disk ends where the disk does, within its last block.
+            pieces.own(host, block, "a block overlaps a region or another block")?;
             pieces.place(guest, Some(host), block)
         }
         NOT_PRESENT | UNDEFINED | ZERO | UNMAPPED | UNMAPPED_EARLY => pieces.zero(guest, block),
