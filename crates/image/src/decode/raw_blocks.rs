@@ -80,10 +80,11 @@ pub(super) fn decode(
         // Dropping the queue lets them go.
         shared.feed(stream, queue)
     });
-    let end = fed?;
-    match shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(err) => Err(err),
-        None => finish(&shared.tail.into_inner().unwrap_or_else(PoisonError::into_inner), end, to),
+    let failed = shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match (failed, fed) {
+        // The thread that failed knows why nobody took the rest.
+        (Some(err), Ok(_) | Err(DecodeError::Stopped)) | (Some(_) | None, Err(err)) => Err(err),
+        (None, Ok(end)) => finish(&shared.tail.into_inner().unwrap_or_else(PoisonError::into_inner), end, to),
     }
 }
 
@@ -100,7 +101,11 @@ impl Shared<'_> {
             let at = container.at;
             let fail = |err| failed(err, at, Compression::Xz);
             match container.next(stream).map_err(fail)? {
-                Next::Block(block) => self.hand_out(block, stream, &queue).map_err(fail)?,
+                Next::Block(block) => match self.hand_out(block, stream, &queue).map_err(fail)? {
+                    true => {}
+                    // What follows is the rest of that block.
+                    false => return Err(DecodeError::Stopped),
+                },
                 Next::Rest(read) => return self.rest(&read, stream, at),
                 Next::End => break,
             }
@@ -109,8 +114,9 @@ impl Shared<'_> {
     }
 
     /// Give `block` to the next thread that is free, and its bytes as they
-    /// come. A thread that takes no more of them has failed, and says why.
-    fn hand_out(&self, block: Block, stream: &mut Stream, queue: &SyncSender<Job>) -> io::Result<()> {
+    /// come. False when a thread takes no more of them: it has failed, and says
+    /// why.
+    fn hand_out(&self, block: Block, stream: &mut Stream, queue: &SyncSender<Job>) -> io::Result<bool> {
         let whole = |bytes: &[u8]| Slice::new(Arc::new(Buffer::copy_of(bytes)), 0..bytes.len());
         let (before, after, mut left) = (whole(&block.before), whole(&block.after), block.packed);
         let (to, bytes) = sync_channel(usize::try_from(WAITING).expect("in memory") / CHUNK);
@@ -123,10 +129,7 @@ impl Shared<'_> {
             left -= slice.bytes().len() as u64;
             taken = meter.waiting(|| to.send(slice)).is_ok();
         }
-        if taken {
-            to.send(after).ok();
-        }
-        Ok(())
+        Ok(taken && to.send(after).is_ok())
     }
 
     /// What follows at `at` of the content is unpacked in order.
