@@ -3,7 +3,7 @@ use std::{sync::OnceLock, time::Duration};
 use bad_server::{Act, Body, File, Length, Ranges, Server};
 use image::manifest::{Accepted, CHUNK_SIZES, Draft, Encoding, ImageFile, accept, install_chunks};
 use image::{Options, Report, WriteError};
-use model::{Algorithm, Digest, Hasher};
+use model::{Algorithm, Digest, Hasher, Secret};
 
 use super::*;
 use crate::{Pace, Trust};
@@ -199,4 +199,12 @@ fn a_disk_that_fails_is_told_at_once_whatever_the_mirrors_do() {
     let chunks = HttpChunks::open(patient, length).expect("a client");
     let outcome = install_chunks(accepted, &chunks, &mut disk, Options::default(), |_| {});
     assert!(matches!(outcome, Err(WriteError::Disk { .. })), "{outcome:?}");
+}
+
+#[test]
+fn credentials_that_cannot_be_sent_are_not_left_out() {
+    let mut request = Request::new(vec!["http://127.0.0.1:1/x".to_owned()], Trust::Anybody);
+    request.authorization = Some(Secret::new("Bearer a\nb"));
+    let opened = HttpChunks::open(request, Bytes(1));
+    assert!(matches!(opened.map(|_| ()), Err(OpenImageError::Credentials)));
 }

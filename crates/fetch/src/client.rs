@@ -5,7 +5,7 @@ use std::{io, net::IpAddr, path::Path};
 
 use reqwest::{Certificate, Client, NoProxy, Proxy, Url, redirect};
 
-use crate::{http::OpenImageError, request::Identity, request::Request, trust::Trust};
+use crate::{challenge, http::OpenImageError, request::Identity, request::Request, trust::Trust};
 
 /// The most redirects followed.
 const REDIRECTS: usize = 5;
@@ -27,8 +27,12 @@ impl Maker {
     /// Read what `request` names.
     ///
     /// # Errors
-    /// [`OpenImageError`] when a file cannot be read or is no PEM.
+    /// [`OpenImageError`] when a file cannot be read or is no PEM, and when the
+    /// credentials cannot be sent.
     pub(crate) fn load(request: &Request) -> Result<Self, OpenImageError> {
+        if request.authorization.as_ref().is_some_and(|given| challenge::secret(given.expose()).is_none()) {
+            return Err(OpenImageError::Credentials);
+        }
         let certificates = match &request.trust {
             Trust::Anybody => Vec::new(),
             Trust::Bundle(path) => certificates(path)?,

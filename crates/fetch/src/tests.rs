@@ -301,3 +301,13 @@ fn a_rest_of_another_length_than_its_range_is_not_taken() {
     let error = all(request(&[&url])).expect_err("which is it");
     assert!(error.contains("not of the range's length"), "{error}");
 }
+
+/// Without ranges it repeats everything, for a byte more each time.
+#[test]
+fn a_server_that_crawls_is_given_up() {
+    let answer = |length: usize| ("200 OK\r\ncontent-length: 300000".to_owned(), body()[..length].to_vec());
+    let crawl =
+        |step: usize| (0..20).map(|place| answer(100_000 + place * step)).chain([answer(300_000)]).collect();
+    assert!(all(request(&[&scripted(crawl(1))])).is_err(), "one more each time");
+    assert!(all(request(&[&scripted(crawl(8_000))])).is_ok(), "slow, but it gets there");
+}

@@ -25,6 +25,8 @@ use crate::{
 const BATCH: usize = 256 << 10;
 /// Pieces that go at once, however small they are.
 const BATCH_PIECES: usize = 64;
+/// How many bytes that are known may come again for a new one.
+const WORTH: u64 = 64;
 
 impl Fetcher {
     /// Do what the reading side asks: parts, then everything from `live` on.
@@ -67,6 +69,7 @@ impl Fetcher {
         let mut next = Some(live);
         loop {
             let from = known.length();
+            let again = next.as_ref().map_or(0, |live| live.skip);
             let outcome = match next.take() {
                 Some(live) => self.pump(opened, live, &mut known, to).await,
                 None => match self.resume(opened, from).await {
@@ -79,7 +82,7 @@ impl Fetcher {
             };
             match outcome {
                 Ok(()) => return Ok(()),
-                Err(err) => self.failed(err, known.length() - from).await?,
+                Err(err) => self.failed(err, progress(known.length() - from, again)).await?,
             }
         }
     }
@@ -247,6 +250,12 @@ impl Fetcher {
         }
         Ok(part)
     }
+}
+
+/// What a try is taken to have brought: nothing, when it repeated `again` bytes
+/// for hardly any new ones. A server that gives one more each time never ends.
+fn progress(new: u64, again: u64) -> u64 {
+    if new < again / WORTH { 0 } else { new }
 }
 
 /// `first` and what else has come meanwhile; and the error that came after it.
