@@ -194,7 +194,8 @@ impl Table {
                 return Err(GptError::Damaged { what: "a partition lies outside its usable sectors" });
             }
         }
-        if self.last_usable().checked_mul(self.block).is_none() {
+        let end = self.last_usable().checked_add(1).and_then(|sectors| sectors.checked_mul(self.block));
+        if end.is_none() {
             return Err(GptError::Damaged { what: "its last usable sector is absurd" });
         }
         Ok(())
@@ -263,7 +264,7 @@ impl Table {
         if last_usable <= self.first_usable() {
             return Err(GptError::NoRoom { length: Bytes(reserved * self.block) });
         }
-        if u64_at(&self.header, 32) != blocks - 1 {
+        if u64_at(&self.header, 32) != blocks - 1 || self.last_usable() > last_usable {
             put(&mut self.header, 32, &(blocks - 1).to_le_bytes());
             put(&mut self.header, 48, &last_usable.to_le_bytes());
         }

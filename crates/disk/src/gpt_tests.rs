@@ -133,3 +133,30 @@ fn a_lying_header_with_right_checksums_is_seen() {
         assert!(Table::parse(&head, block(512)).is_err(), "{value} at {at}");
     }
 }
+
+#[test]
+fn a_partition_as_long_as_numbers_go_is_refused() {
+    for size in BLOCKS {
+        let mut head = disk(size);
+        let mut table = Table::parse(&head, block(size)).expect("sound");
+        let last = u64::MAX / u64::from(size);
+        put(&mut table.header, 40, &0_u64.to_le_bytes());
+        put(&mut table.header, 48, &last.to_le_bytes());
+        put(&mut table.entries, 32, &0_u64.to_le_bytes());
+        put(&mut table.entries, 40, &last.to_le_bytes());
+        table.write_primary(&mut head).expect("room");
+        let absurd = GptError::Damaged { what: "its last usable sector is absurd" };
+        assert_eq!(Table::parse(&head, block(size)).map(|table| table.partitions()), Err(absurd));
+    }
+}
+
+#[test]
+fn usable_sectors_end_before_the_backup_whatever_the_image_says() {
+    for size in BLOCKS {
+        let mut table = Table::parse(&disk(size), block(size)).expect("sound");
+        let sound = table.last_usable();
+        put(&mut table.header, 48, &(sound + 2).to_le_bytes());
+        table.fit_to(SIZE).expect("fits");
+        assert_eq!(table.last_usable(), sound);
+    }
+}
