@@ -382,6 +382,10 @@ impl Lanes {
         let mut state = self.relieved(target)?;
         state.written += written;
         state.records.push(record);
+        // No job tells the lanes that there is something to read back now.
+        if state.idle > 0 && state.sync_is_due(state.records.len() >= RECORDS) {
+            self.work.notify_one();
+        }
         Ok(())
     }
 

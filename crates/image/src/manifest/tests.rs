@@ -10,10 +10,15 @@ use std::{
 };
 
 use disk::FakeDisk;
-use model::{Algorithm, Hasher};
+use model::{Algorithm, BlockSize, Hasher};
 
 use super::*;
-use crate::{Options, Report, WriteError};
+use crate::{
+    Options, Report, Verify, WriteError,
+    budget::RECORDS,
+    readback::{Record, Records},
+    writer::Writer,
+};
 
 const CHUNK: u64 = 64 << 10;
 const MIB: u64 = 1 << 20;
@@ -314,4 +319,18 @@ fn a_digest_of_the_content_is_taken_over_the_disk_too() {
         }
         assert_eq!(does_not_boot(&disk), !right);
     }
+}
+
+#[test]
+fn more_may_stay_on_the_disk_than_is_remembered_at_once() {
+    let block: BlockSize = 512.try_into().expect("a block size");
+    let mut disk = FakeDisk::filled(0, Bytes(RECORDS as u64 * 512 + (4 << 20)), block);
+    let mut writer = Writer::new(&mut disk, Records::new(Verify::Full));
+    let body = (1 << 20)..(1 << 20) + (RECORDS as u64 + 1000) * 512;
+    let length = body.end - body.start;
+    let (skipped, written) = writer
+        .write_by_lanes(|writer| body.step_by(512).try_for_each(|at| writer.skip(Record::zeros(at, 512))));
+    skipped.and(written).expect("read back on the way");
+    writer.prove(|_| {}).expect("proven");
+    assert_eq!(writer.lanes.proven(), Bytes(length));
 }
