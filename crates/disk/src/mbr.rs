@@ -44,6 +44,15 @@ pub fn partitions(sector: &[u8]) -> Vec<Primary> {
     (0..4).map(|place| entry(sector, place)).filter(|primary| primary.kind != 0).collect()
 }
 
+/// True when `sector` says that a GPT follows. Without that neither firmware
+/// (UEFI 2.10 §5.2.3) nor Linux (`is_pmbr_valid` of block/partitions/efi.c)
+/// looks for one, whatever lies there: hybrid ISO images have a GPT that only
+/// Apple's firmware reads.
+#[must_use]
+pub fn protects(sector: &[u8]) -> bool {
+    partitions(sector).iter().any(|primary| primary.kind == PROTECTIVE && primary.start_blocks == 1)
+}
+
 fn entry(sector: &[u8], place: u8) -> Primary {
     let at = ENTRIES + usize::from(place) * 16;
     let field = |offset: usize| u32::from_le_bytes(std::array::from_fn(|byte| sector[at + offset + byte]));

@@ -177,7 +177,11 @@ impl<'t, T: Target> Verified<'t, T> {
         let rewrite = self.staged.options.rewrite_sectors;
         let image = self.staged.facts.size;
         let writer = &mut self.staged.writer;
-        let number = match Table::parse(&writer.head, writer.block()) {
+        let table = match mbr::protects(&writer.head) {
+            true => Table::parse(&writer.head, writer.block()),
+            false => Err(GptError::Absent),
+        };
+        let number = match table {
             Ok(table) => finish_gpt(writer, table, drive.as_deref())?,
             Err(GptError::OtherSectors { made_for, .. }) if rewrite => {
                 self.rewritten_from = Some(made_for);
@@ -357,6 +361,9 @@ fn put_drive<T: Target>(
     if block > 2048 && configdrive::is_iso(drive) {
         return Err(CommitError::IsoOnLargeSectors { block }.into());
     }
+    // A stale table may have been zeroed in the same place, which comes first.
+    writer.settle()?;
+    writer.prove(|_| {})?;
     writer.put_data(start, drive)?;
     let end = start.0 + drive.len() as u64;
     Ok(writer.put_zeros(Bytes(end), Bytes(start.0 + length.0 - end))?)

@@ -6,6 +6,7 @@ use std::sync::{Arc, atomic::AtomicU64, mpsc::Receiver};
 use disk::{
     Pool,
     gpt::{self, Table},
+    mbr,
 };
 use model::{BlockSize, Bytes};
 
@@ -37,10 +38,11 @@ pub struct Look {
 }
 
 impl Look {
-    /// The sector size that its GPT was made for; `None` without a sound one.
+    /// The sector size that its GPT was made for; `None` without a sound one
+    /// that is looked for.
     #[must_use]
     pub fn made_for(&self) -> Option<BlockSize> {
-        let block = gpt::made_for(&self.head)?;
+        let block = gpt::made_for(&self.head).filter(|_| mbr::protects(&self.head))?;
         Table::parse(&self.head, block).ok().map(|_| block)
     }
 }
