@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Batches between the network and the decoder, of half a MiB at most each.
-const IN_FLIGHT: usize = 8;
+const IN_FLIGHT: usize = 4;
 
 /// Why an image cannot be fetched.
 #[derive(Debug, thiserror::Error)]

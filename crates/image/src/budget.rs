@@ -3,7 +3,7 @@
 //!
 //! | what | MiB |
 //! |---|---|
-//! | downloaded chunks: read, hashed, decoded, and [`IN_FLIGHT`] waiting | 7 |
+//! | downloaded chunks: read, hashed, decoded, and [`IN_FLIGHT`] waiting | 6 |
 //! | decoded chunks: [`DECODED`] waiting, [`QUEUED`] and [`LANES`] being written, one collecting | 9 |
 //! | buffers of the read-back, one a lane | 4 |
 //! | both ends of the disk, held back | 2 |
@@ -17,8 +17,8 @@
 //! clusters of a plain file, which has no zstd window.
 
 /// Chunks waiting between the reader and the hasher, and between the reader and
-/// the decoder. Four hide the jitter of a network.
-pub(crate) const IN_FLIGHT: usize = 4;
+/// the decoder. Three hide the jitter that the sockets do not.
+pub(crate) const IN_FLIGHT: usize = 3;
 /// Extents waiting for their place on the disk; each may hold a chunk.
 pub(crate) const DECODED: usize = 2;
 /// Writes waiting for a lane.
