@@ -120,6 +120,9 @@ fn order(args: &Args) -> Result<Order, Failure> {
         permitted: args.permit.iter().fold(options.permitted, |formats, &format| formats.with(format)),
         ..options
     };
+    if args.manifest.is_some() && images.is_spent_by_reading() {
+        return Err(Failure::NotServed { what: "a manifest with an image from standard input" });
+    }
     let accepted = match &args.manifest {
         Some(manifest) => Some(accept(manifest, args, &request, &options)?),
         None => None,
@@ -169,11 +172,8 @@ fn write(order: Order, device: &mut Device, show: &mut Show) -> Result<Report, F
 /// The disk; a file that is missing or empty gets the size that the image
 /// wants, which may take reading it once more.
 fn target(args: &Args, order: &Order) -> Result<Device, Failure> {
-    let is_there = match std::fs::metadata(&args.target) {
-        Ok(metadata) => !(metadata.is_file() && metadata.len() == 0),
-        Err(err) => err.kind() != io::ErrorKind::NotFound || args.target.starts_with("/dev"),
-    };
-    if is_there {
+    let is_empty = std::fs::metadata(&args.target).is_ok_and(|found| found.is_file() && found.len() == 0);
+    if !is_empty && !is_to_be_made(&args.target) {
         return Ok(Device::open(&args.target)?);
     }
     let size = measured(order)?;
@@ -182,6 +182,12 @@ fn target(args: &Args, order: &Order) -> Result<Device, Failure> {
     let mut device = Device::open(&args.target)?;
     device.grow_empty_file(size).map_err(create)?;
     Ok(device)
+}
+
+/// True for the file that is made because there is nothing. Disks are not made.
+fn is_to_be_made(target: &Path) -> bool {
+    let is_missing = std::fs::metadata(target).is_err_and(|err| err.kind() == io::ErrorKind::NotFound);
+    is_missing && !target.starts_with("/dev")
 }
 
 /// A table for other sectors is refused when all is written and read back, because an
@@ -221,7 +227,13 @@ fn plan(args: &Args, order: &Order) -> Plan {
     let path = || args.target.display().to_string();
     let mut refused = Vec::new();
     let mut note = |failure: Failure| refused.push(format!("{:#}", anyhow::Error::from(failure)));
-    let target = if args.target.exists() {
+    let target = if is_to_be_made(&args.target) {
+        let folder = args.target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(Err(err)) = folder.map(std::fs::metadata) {
+            note(Failure::Create { path: args.target.clone(), err });
+        }
+        plan::Target::New { path: path() }
+    } else {
         match Device::open(&args.target) {
             Ok(device) => plan::Target::Found(Facts::of(&device)),
             Err(err) => {
@@ -229,8 +241,6 @@ fn plan(args: &Args, order: &Order) -> Plan {
                 plan::Target::Refused { path: path() }
             }
         }
-    } else {
-        plan::Target::New { path: path() }
     };
     let image = match seen(order) {
         Ok(image) => image,

@@ -68,8 +68,17 @@ pub(super) fn validate(params: &Params) -> Result<(), Failure> {
 fn parse(params: &Params) -> Result<ImageInfo, Failure> {
     let info = params.get("image_info").cloned().unwrap_or(Value::Null);
     serde_json::from_value(info).map_err(|err| {
-        Failure::new(ErrorClass::InvalidCommandParams, format!("image_info is malformed: {err}"))
+        Failure::new(ErrorClass::InvalidCommandParams, format!("image_info is malformed: {}", told(&err)))
     })
+}
+
+/// `err` without the value that it repeats, which may be a password or a signed URL.
+fn told(err: &serde_json::Error) -> String {
+    let text = err.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("a field is of the wrong kind, expected {expected}"),
+        None => text,
+    }
 }
 
 fn write(machine: &mut Machine, params: &Params, report: &Reporter) -> Result<String, Failure> {
@@ -240,6 +249,27 @@ fn class(err: &WriteError) -> ErrorClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_malformed_image_info_is_refused_without_its_secrets() {
+        for (field, value) in [
+            ("urls", json!("https://h/x?temp_url_sig=5ecret")),
+            ("image_server_password", json!(["5ecret"])),
+            ("image_server_password", json!(5)),
+            ("proxies", json!("http://u:5ecret, expected@h")),
+        ] {
+            let mut info = json!({"id": "x", "urls": ["http://h/x"]});
+            info[field] = value;
+            let mut params = Params::new();
+            params.insert("image_info".to_owned(), info);
+            let Err(failure) = parse(&params) else { panic!("{field} is malformed") };
+            assert!(
+                !failure.details.contains('5') && failure.details.contains("expected"),
+                "{}",
+                failure.details
+            );
+        }
+    }
 
     #[test]
     fn formats_are_what_was_declared_and_permitted() {

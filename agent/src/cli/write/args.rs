@@ -7,8 +7,6 @@ use fetch::without_secrets;
 use image::{Declared, Format, Verify};
 use model::Digest;
 
-use super::source::is_url;
-
 /// Arguments of `write`.
 ///
 /// Exit status: 0 when the image is on the disk, read back and bootable as it
@@ -84,7 +82,7 @@ impl Args {
     pub(super) fn shown_images(&self) -> Vec<String> {
         self.image
             .iter()
-            .map(|image| if is_url(image) { without_secrets(image) } else { image.clone() })
+            .map(|image| if image.contains("://") { without_secrets(image) } else { image.clone() })
             .collect()
     }
 }
@@ -119,7 +117,8 @@ pub(super) struct Network {
     /// https_proxy, no_proxy.
     #[arg(long, value_name = "URL")]
     pub(super) proxy: Option<String>,
-    /// Give up after so many seconds of fetching, however well it goes.
+    /// Give up a fetch after so many seconds, however well it goes: the checksum file, a first
+    /// look, the image.
     #[arg(long, value_name = "SECONDS")]
     pub(super) max_time: Option<u64>,
     /// Give up after so many failures in a row without a byte of progress.

@@ -68,7 +68,7 @@ impl Facts {
     /// The same for programs.
     pub(super) fn json(&self) -> Value {
         json!({
-            "path": self.path,
+            "path": self.path.display().to_string(),
             "model": self.model,
             "serial": self.serial,
             "bytes": self.size.0,

@@ -57,6 +57,10 @@ pub(super) enum Failure {
     Unmeasured { what: &'static str },
     #[error("not writing to {}: {why}", target.display())]
     NotAsked { target: PathBuf, why: &'static str },
+    #[error(
+        "{url} is not fetched; want http://, https:// or oci://, in small letters, or the path of a file"
+    )]
+    Scheme { url: String },
     #[error("the image and the target are the same file")]
     SameFile,
     #[error("{what} is not served by this version; leave it out")]
@@ -83,6 +87,7 @@ impl Failure {
             | Failure::Mirrors
             | Failure::Unmeasured { .. }
             | Failure::NotAsked { .. }
+            | Failure::Scheme { .. }
             | Failure::SameFile
             | Failure::NotServed { .. } => true,
             Failure::Document(err) => is_too_long(err),

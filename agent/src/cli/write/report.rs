@@ -19,7 +19,7 @@ pub(super) fn json(args: &Args, report: &Report) -> Value {
     json!({
         "ok": true,
         "image": args.shown_images(),
-        "target": args.target,
+        "target": args.target.display().to_string(),
         "format": report.format.to_string(),
         "compression": report.compression.suffix().trim_start_matches('.'),
         "digests": report.digests.iter().map(ToString::to_string).collect::<Vec<_>>(),

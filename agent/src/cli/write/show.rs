@@ -76,14 +76,15 @@ impl Show {
     /// The last word when it did not.
     pub(super) fn failed(&mut self, args: &Args, error: &anyhow::Error, refused: bool) {
         self.bar.finish_and_clear();
-        eprintln!("billet-agent: {error:#}");
+        // `eprintln!` panics when nobody reads any more, and the report would be lost.
+        writeln!(std::io::stderr(), "billet-agent: {error:#}").ok();
         if self.json {
             print(&json!({
                 "ok": false,
                 "refused": refused,
                 "error": format!("{error:#}"),
                 "image": args.shown_images(),
-                "target": args.target,
+                "target": args.target.display().to_string(),
             }));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fetch::{HttpSource, Request, oci};
+use fetch::{HttpSource, Request, oci, without_secrets};
 use image::{FileSource, PipeSource, Source};
 
 use super::failure::Failure;
@@ -21,7 +21,7 @@ impl Images {
     /// What `images` say.
     ///
     /// # Errors
-    /// [`Failure::Mirrors`], [`Failure::SameFile`].
+    /// [`Failure::Mirrors`], [`Failure::SameFile`], [`Failure::Scheme`].
     pub(super) fn new(images: &[String], target: &Path) -> Result<Self, Failure> {
         if images.iter().all(|image| is_url(image)) {
             return Ok(Images::Urls(images.to_vec()));
@@ -31,6 +31,9 @@ impl Images {
             return Ok(Images::Stdin);
         }
         let path = PathBuf::from(image);
+        if image.contains("://") && !path.exists() {
+            return Err(Failure::Scheme { url: without_secrets(image) });
+        }
         let same = |path: &Path| std::fs::canonicalize(path).ok();
         if same(&path).is_some_and(|path| same(target) == Some(path)) {
             return Err(Failure::SameFile);
@@ -93,7 +96,7 @@ pub(super) fn is_url(image: &str) -> bool {
 
 /// True when every one of `images` is a reference that says which digest its manifest has.
 pub(super) fn are_pinned(images: &[String]) -> bool {
-    images.iter().all(|image| oci::is_reference(image) && image.contains("@sha"))
+    images.iter().all(|image| oci::is_pinned(image))
 }
 
 #[cfg(test)]
@@ -111,7 +114,14 @@ mod tests {
         ] {
             assert_eq!(name(image).ok().as_deref(), Some(want));
         }
-        assert!(are_pinned(&["oci://h/x@sha256:00".into()]) && !are_pinned(&["oci://h/x:y".into()]));
+        let pinned = format!("oci://h/x@sha256:{}", "0".repeat(64));
+        assert!(are_pinned(std::slice::from_ref(&pinned)) && !are_pinned(&[pinned, "oci://h/x:y".into()]));
+        for foreign in ["HTTP://u:secret@h/x?secret", "ftp://u:sec/ret@h/x"] {
+            let Err(err) = Images::new(&[foreign.into()], Path::new("t")) else {
+                panic!("{foreign} is fetched")
+            };
+            assert!(err.is_refusal() && !err.to_string().contains("sec"), "{err}");
+        }
         let two = ["http://h/x".to_owned(), "x".to_owned()];
         assert!(matches!(Images::new(&two, Path::new("t")), Err(Failure::Mirrors)));
         assert!(matches!(
