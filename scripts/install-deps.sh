@@ -11,8 +11,8 @@ packages="grub-pc-bin grub-efi-amd64-bin grub-common dosfstools mtools e2fsprogs
 packages="$packages bzip2 gzip lz4"
 # billet-lab and the boots in the tests: virtual servers and their network.
 packages="$packages qemu-system-x86 ovmf ipxe dnsmasq-base iproute2 util-linux"
-# Tests that check our work with other people's tools.
-packages="$packages gdisk cpio kmod openssl"
+# Tests that check our work with other people's tools, and fetch from a real server.
+packages="$packages gdisk cpio kmod openssl procps nginx-light"
 # C code inside some crates.
 packages="$packages gcc libc6-dev"
 # Loop devices in tests; the authorities that a ramdisk believes.
@@ -20,8 +20,8 @@ packages="$packages mount ca-certificates"
 case "${1:-}" in
 '') ;;
 bench)
-	# The server, and the peers: each is somebody's way to put an image on a disk.
-	packages="$packages nginx-light bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz"
+	# The peers: each is somebody's way to put an image on a disk.
+	packages="$packages bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz"
 	;;
 *)
 	echo "install-deps: unknown list $1" >&2
