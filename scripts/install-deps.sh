@@ -2,7 +2,7 @@
 # Installs the Debian packages that are missing. Prints what it installs; says nothing and
 # touches nothing when all is there. One list per need: add yours.
 #   install-deps.sh         what building and testing needs
-#   install-deps.sh bench   and what `make bench-image` compares with
+#   install-deps.sh bench   and what `make bench-image` compares with, nginx for some tests too
 set -eu
 
 # billet-image: boot loaders, file systems, a Debian, image formats.
@@ -11,8 +11,8 @@ packages="grub-pc-bin grub-efi-amd64-bin grub-common dosfstools mtools e2fsprogs
 packages="$packages bzip2 gzip lz4"
 # billet-lab and the boots in the tests: virtual servers and their network.
 packages="$packages qemu-system-x86 ovmf ipxe dnsmasq-base iproute2 util-linux"
-# Tests that check our work with other people's tools, and fetch from a real server.
-packages="$packages gdisk cpio kmod openssl procps nginx-light"
+# Tests that check our work with other people's tools.
+packages="$packages gdisk cpio kmod openssl procps"
 # C code inside some crates.
 packages="$packages gcc libc6-dev"
 # Loop devices in tests; the authorities that a ramdisk believes.
@@ -20,8 +20,10 @@ packages="$packages mount ca-certificates"
 case "${1:-}" in
 '') ;;
 bench)
-	# The peers: each is somebody's way to put an image on a disk.
-	packages="$packages bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz"
+	# The server, and the peers: each is somebody's way to put an image on a disk. nginx starts a
+	# service of its own where there is an init, so it is not for everybody's machine; tests that
+	# want it say so when it is not there.
+	packages="$packages nginx-light bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz"
 	;;
 *)
 	echo "install-deps: unknown list $1" >&2
