@@ -11,7 +11,7 @@ use model::{BlockSize, Bytes};
 
 use crate::Target;
 
-/// A disk in memory that is as strict as the worst real one: unaligned writes
+/// A disk in memory that is as strict as the worst real one: accesses that are not whole blocks
 /// panic, writes in flight that overlap panic, and it can lie about, or fail,
 /// any range.
 #[derive(Debug)]
@@ -113,9 +113,13 @@ impl FakeDisk {
         }
     }
 
+    fn check_blocks(&self, range: &Range<u64>) {
+        assert_eq!(range.start % self.block.get(), 0, "unaligned access at {}", range.start);
+        assert_eq!(range.end % self.block.get(), 0, "access to a partial block at {}", range.end);
+    }
+
     fn begin(&self, event: Event, range: &Range<u64>) -> io::Result<()> {
-        assert_eq!(range.start % self.block.get(), 0, "unaligned write at {}", range.start);
-        assert_eq!(range.end % self.block.get(), 0, "write of a partial block at {}", range.start);
+        self.check_blocks(range);
         let mut state = self.state();
         self.present(state.writes)?;
         let beside = state.in_flight.iter().all(|other| !overlap(other, range));
@@ -187,6 +191,7 @@ impl Target for FakeDisk {
 
     fn read_at(&self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
         let range = offset.0..offset.0 + into.len() as u64;
+        self.check_blocks(&range);
         let mut state = self.state();
         self.present(state.writes)?;
         state.events.push(Event::Read(range.clone()));

@@ -102,13 +102,15 @@ pub enum OpenError {
         #[source]
         err: NotABlockSize,
     },
-    /// A file whose size is not whole sectors.
-    #[error("{} is {size} bytes, which is not whole 512-byte sectors; truncate or extend it", path.display())]
+    /// A file, or a loop device over one, whose end nobody can write.
+    #[error("{} is {size} bytes, which is not whole {block}-byte sectors; truncate or extend it", path.display())]
     PartialSector {
-        /// The file.
+        /// The file or device.
         path: PathBuf,
         /// Its length in bytes.
         size: u64,
+        /// Its sectors' length in bytes.
+        block: u64,
     },
 }
 
@@ -147,7 +149,9 @@ impl Device {
         if sys::blk::is_read_only(&file).map_err(measure)? {
             return Err(OpenError::ReadOnly { path });
         }
-        let block = block.try_into().map_err(|err| OpenError::BlockSize { path: path.clone(), err })?;
+        let block: BlockSize =
+            block.try_into().map_err(|err| OpenError::BlockSize { path: path.clone(), err })?;
+        whole_sectors(&path, size.0, block)?;
         Ok(Self::new(path, file, Kind::Block, size, block))
     }
 
@@ -158,10 +162,8 @@ impl Device {
             .open(&path)
             .map_err(|err| OpenError::Open { path: path.clone(), err })?;
         let size = file.metadata().map_err(|err| OpenError::Measure { path: path.clone(), err })?.len();
-        if !size.is_multiple_of(512) {
-            return Err(OpenError::PartialSector { path, size });
-        }
         let block = 512.try_into().map_err(|err| OpenError::BlockSize { path: path.clone(), err })?;
+        whole_sectors(&path, size, block)?;
         Ok(Self::new(path, file, Kind::File, Bytes(size), block))
     }
 
@@ -270,6 +272,15 @@ impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// Refuse what ends within a sector.
+fn whole_sectors(path: &Path, size: u64, block: BlockSize) -> Result<(), OpenError> {
+    let block = block.get();
+    if size.is_multiple_of(block) {
+        return Ok(());
+    }
+    Err(OpenError::PartialSector { path: path.to_owned(), size, block })
 }
 
 /// A length that fits in memory because it is bounded by [`BOUNCE`].

@@ -142,5 +142,9 @@ fn what_is_no_disk_is_refused_by_name() {
     assert!(matches!(Device::open(dir.path().join("none")), Err(OpenError::Open { .. })));
     let odd = dir.path().join("odd");
     fs::write(&odd, [0; 513]).expect("written");
-    assert!(matches!(Device::open(&odd), Err(OpenError::PartialSector { size: 513, .. })));
+    assert!(matches!(Device::open(&odd), Err(OpenError::PartialSector { size: 513, block: 512, .. })));
+    fs::write(&odd, vec![0; 65536 + 512]).expect("written");
+    let Some(device) = Loop::over(&odd, 4096) else { return };
+    let refused = Device::open(&device.0);
+    assert!(matches!(refused, Err(OpenError::PartialSector { size: 66048, block: 4096, .. })), "{refused:?}");
 }
