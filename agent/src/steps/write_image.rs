@@ -86,12 +86,12 @@ fn write(machine: &mut Machine, params: &Params, report: &Reporter) -> Result<St
     let order = order(machine, params)?;
     let disk = machine.root_disk()?;
     let path = disk.path();
-    tracing::info!(image = order.info.id, disk = path, size = %disk.size, "writing");
+    let name = shown(&order.info);
+    tracing::info!(image = name, disk = path, size = %disk.size, "writing");
     machine.prepared = None;
     let mut device = machine.open(&disk)?;
     let source =
         HttpSource::open(order.request).map_err(|err| Failure::of(ErrorClass::ImageDownload, &err))?;
-    let name = order.info.id;
     let progress = |progress: Progress| tell(report, &name, &path, progress);
     let written = image::install(source, &mut device, order.options, progress).map_err(|err| {
         Failure::new(class(&err), format!("image {name} onto {path}: {}", crate::command::chain(&err)))
@@ -110,6 +110,13 @@ fn write(machine: &mut Machine, params: &Params, report: &Reporter) -> Result<St
     let text = format!("image ({name}) written to device {path} root_uuid={root_uuid}");
     machine.prepared = Some(Prepared { device: path.into(), root_uuid });
     Ok(text)
+}
+
+/// The image's name for people. Conductors take whatever follows the last `/` of the
+/// source, the signature of a signed URL included.
+fn shown(info: &ImageInfo) -> String {
+    let is_tail = |url: &String| url.contains('?') && url.ends_with(&info.id);
+    if info.urls.first().is_some_and(is_tail) { download::file_name(&info.urls) } else { info.id.clone() }
 }
 
 fn order(machine: &Machine, params: &Params) -> Result<Order, Failure> {
@@ -268,6 +275,19 @@ mod tests {
                 "{}",
                 failure.details
             );
+        }
+    }
+
+    #[test]
+    fn an_image_is_named_without_the_signature_of_its_url() {
+        for (id, url, want) in [
+            ("x.raw", "https://h/a/x.raw", "x.raw"),
+            ("x.raw?sig=5ecret", "https://h/a/x.raw?sig=5ecret", "x.raw"),
+            ("5ecret==", "https://h/a/x.raw?sig=a/5ecret==", "x.raw"),
+            ("0f3c", "https://swift/glance/0f3c?temp_url_sig=5ecret", "0f3c"),
+        ] {
+            let info = json!({"id": id, "urls": [url]});
+            assert_eq!(shown(&serde_json::from_value(info).unwrap()), want);
         }
     }
 
