@@ -16,8 +16,9 @@ const FOOTER_MAGIC: [u8; 2] = *b"YZ";
 const STREAM: usize = 12;
 /// The longest header of a block.
 const MAX_HEAD: usize = 1024;
-/// The longest index that is checked: a million blocks and more.
-const MAX_INDEX: usize = 16 << 20;
+/// The longest index that is checked: half a million blocks and more. It is
+/// held four times when it is compared.
+const MAX_INDEX: usize = 4 << 20;
 /// Compressed bytes that wait for one thread.
 pub(crate) const WAITING: u64 = 8 << 20;
 /// The smallest first block for which threads are started.

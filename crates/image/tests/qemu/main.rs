@@ -241,14 +241,17 @@ fn what_a_header_says_of_itself_is_believed() {
 }
 
 #[test]
-fn the_place_of_no_snapshots_is_a_cluster_all_the_same() {
+fn what_is_nothing_must_be_nothing_somewhere_sound() {
     let dir = tempfile::tempdir().expect("a directory");
     qemu_img(dir.path(), "create -f qcow2 disk.qcow2 1M");
-    let mut image = fs::read(dir.path().join("disk.qcow2")).expect("made");
-    image[71] = 1;
-    let mut disk = FakeDisk::filled(0xaa, Bytes(4 << 20), 512.try_into().expect("a block size"));
-    let options = Options { digests: vec![digest(&image)], ..Options::default() };
-    let error =
-        install(MemorySource::new(image), &mut disk, options, |_| {}).expect_err("qemu-img refuses it");
-    assert!(chain(&error).contains("does not start at a cluster at byte 64"), "{}", chain(&error));
+    // The place of no snapshots, and the length of no header extension.
+    for (at, byte, refusal) in [(71, 1, "start at a cluster at byte 64"), (116, 1, "extension runs past")] {
+        let mut image = fs::read(dir.path().join("disk.qcow2")).expect("made");
+        image[112..120].fill(0);
+        image[at] = byte;
+        let mut disk = FakeDisk::filled(0xaa, Bytes(4 << 20), 512.try_into().expect("a block size"));
+        let options = Options { digests: vec![digest(&image)], ..Options::default() };
+        let error = install(MemorySource::new(image), &mut disk, options, |_| {}).expect_err(refusal);
+        assert!(chain(&error).contains(refusal), "{}", chain(&error));
+    }
 }

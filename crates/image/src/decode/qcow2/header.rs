@@ -157,15 +157,15 @@ impl Header {
         while at + 8 <= end {
             let place = usize::try_from(at).unwrap_or(usize::MAX);
             let (kind, size) = (fields.word(place)?, u64::from(fields.word(place + 4)?));
+            if size > self.cluster() - at - 8 {
+                return lie("a header extension runs past the first cluster", at);
+            }
             match kind {
                 0 => break,
                 DATA_FILE_NAME => return Err(Flaw::NotAlone { what: "an external data file" }),
                 // Harmless without a backing file, which is refused already.
                 BACKING_FORMAT => {}
                 _ => {}
-            }
-            if size > self.cluster() - at - 8 {
-                return lie("a header extension runs past the first cluster", at);
             }
             at += 8 + size.next_multiple_of(8);
         }
