@@ -88,9 +88,12 @@ pub enum MakeManifestError {
         #[source]
         err: WriteError,
     },
-    /// The packed file would replace the image.
-    #[error("the packed file would replace the image itself; name another")]
-    SameFile,
+    /// What is made would replace the image, or the one file the other.
+    #[error("what is made would replace {}; name another file", path.display())]
+    SameFile {
+        /// What would be gone.
+        path: PathBuf,
+    },
     /// A file failed.
     #[error("{} failed; is it there, and is there space?", path.display())]
     File {
@@ -120,6 +123,17 @@ fn file_failed(path: &Path) -> impl Fn(io::Error) -> MakeManifestError {
 /// # Errors
 /// [`MakeManifestError`]. Files appear whole or not at all.
 pub fn make(request: &Request) -> Result<Report, MakeManifestError> {
+    for (out, other) in [
+        (&request.pack, Some(&request.image)),
+        (&request.out, Some(&request.image)),
+        (&request.out, request.pack.as_ref()),
+    ] {
+        if let (Some(out), Some(path)) = (out, other)
+            && is_same(out, path)
+        {
+            return Err(MakeManifestError::SameFile { path: path.clone() });
+        }
+    }
     let raw = is_raw(&request.image, request.declared)?;
     let (fetched, manifest) = match &request.pack {
         Some(out) => (out.clone(), packed(request, out, raw)?),
@@ -144,6 +158,11 @@ pub fn make(request: &Request) -> Result<Report, MakeManifestError> {
         chunk_bytes: manifest.chunk_size().0,
         chunks: manifest.chunks().len(),
     })
+}
+
+/// True when both name one file, whether it is there or not.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// `a.raw` gives `a.raw.billet.json`.
@@ -198,10 +217,6 @@ fn plain(request: &Request) -> Result<manifest::Manifest, MakeManifestError> {
 
 /// Pack the image into `out`, and the manifest of that.
 fn packed(request: &Request, out: &Path, raw: bool) -> Result<manifest::Manifest, MakeManifestError> {
-    let canonical = |path: &Path| path.canonicalize().ok();
-    if canonical(out).is_some_and(|out| canonical(&request.image) == Some(out)) {
-        return Err(MakeManifestError::SameFile);
-    }
     let folder = out.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let scratch = Scratch::new(folder).map_err(file_failed(folder))?;
     let disk = if raw { request.image.clone() } else { unpacked(request, scratch.path())? };

@@ -107,8 +107,11 @@ fn what_cannot_be_done_is_refused_by_name_and_leaves_nothing() {
     let (folder, image, _) = raw(3 << 20);
     let chunk = Request { chunk: Some(Bytes(1000)), ..request(&image) };
     assert!(matches!(make(&chunk), Err(MakeManifestError::Manifest { .. })));
-    let same = Request { pack: Some(image.clone()), ..request(&image) };
-    assert!(matches!(make(&same), Err(MakeManifestError::SameFile)));
+    let (image_too, packed) = (Some(image.clone()), Some(folder.path().join("out.raw.zst")));
+    for (pack, out) in [(image_too.clone(), None), (None, image_too), (packed.clone(), packed)] {
+        let same = Request { pack, out, ..request(&image) };
+        assert!(matches!(make(&same), Err(MakeManifestError::SameFile { .. })));
+    }
     let page = folder.path().join("page");
     fs::write(&page, "<html>".repeat(1000)).expect("space");
     let pack = Some(folder.path().join("out.raw.zst"));
