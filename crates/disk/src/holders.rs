@@ -1,6 +1,10 @@
 //! Who uses a disk, for the person who is told that it is busy.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 /// The users of the block device numbered `device`, as far as the kernel
 /// tells: mounts, swaps, and what is stacked on it or on its partitions.
@@ -14,6 +18,19 @@ pub(crate) fn of(device: u64) -> String {
         }
     }
     if users.is_empty() { "another program".to_owned() } else { users.join(", ") }
+}
+
+/// The loop devices over the regular file `file`: what is mounted from them is on it.
+pub(crate) fn of_file(file: &Metadata) -> Option<String> {
+    let is_over = |device: &PathBuf| {
+        let backing = fs::read_to_string(device.join("loop/backing_file")).ok();
+        let backing = backing.and_then(|path| fs::metadata(path.trim_end_matches('\n')).ok());
+        backing.is_some_and(|backing| (backing.dev(), backing.ino()) == (file.dev(), file.ino()))
+    };
+    let devices = children(Path::new("/sys/block")).into_iter().filter(is_over);
+    let names = devices.filter_map(|device| Some(device.file_name()?.to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Kernel's 64-bit device number, as `stat` gives it: `gnu_dev_major`.
@@ -55,7 +72,7 @@ fn mounted_at<'a>(mountinfo: &'a str, number: &str) -> Vec<&'a str> {
         .collect()
 }
 
-fn children(dir: &Path) -> Vec<std::path::PathBuf> {
+fn children(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 

@@ -125,7 +125,10 @@ impl Device {
         if metadata.file_type().is_block_device() {
             Self::open_block(path, metadata.rdev())
         } else if metadata.is_file() {
-            Self::open_file(path)
+            match holders::of_file(&metadata) {
+                Some(users) => Err(OpenError::Held { path, users }),
+                None => Self::open_file(path),
+            }
         } else {
             Err(OpenError::NotADisk { path })
         }

@@ -148,3 +148,12 @@ fn what_is_no_disk_is_refused_by_name() {
     let refused = Device::open(&device.0);
     assert!(matches!(refused, Err(OpenError::PartialSector { size: 66048, block: 4096, .. })), "{refused:?}");
 }
+
+#[test]
+fn a_file_under_a_loop_device_is_that_devices() {
+    let file = dirty_file();
+    let Some(device) = Loop::over(file.path(), 512) else { return };
+    let refusal = Device::open(file.path()).expect_err("it may be mounted");
+    let name = device.0.trim_start_matches("/dev/").to_owned();
+    assert!(matches!(&refusal, OpenError::Held { users, .. } if *users == name), "{refusal}");
+}
