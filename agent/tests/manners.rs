@@ -66,3 +66,19 @@ fn a_plan_makes_no_disks_and_no_folders() {
     let output = write(dir.path(), &checksum, &dir.path().join("new"), &["--plan"]).output().expect("runs");
     assert_eq!((output.status.code(), dir.path().join("new").exists()), (Some(0), false));
 }
+
+#[test]
+fn an_image_is_not_written_over_itself_through_a_loop_device() {
+    let (dir, checksum) = image();
+    let made = Command::new("losetup").args(["--show", "-f"]).arg(dir.path().join("x.raw")).output();
+    let made = made.expect("losetup runs");
+    if !made.status.success() {
+        eprintln!("SKIPPED: needs root and loop devices: {}", String::from_utf8_lossy(&made.stderr));
+        return;
+    }
+    let device = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    let output = write(dir.path(), &checksum, Path::new(&device), &["--yes"]).output().expect("runs");
+    Command::new("losetup").args(["-d", &device]).status().expect("losetup runs");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(fs::read(dir.path().join("x.raw")).expect("an image").iter().all(|&byte| byte == 0x5a));
+}

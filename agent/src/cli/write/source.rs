@@ -34,8 +34,10 @@ impl Images {
         if image.contains("://") && !path.exists() {
             return Err(Failure::Scheme { url: without_secrets(image) });
         }
-        let same = |path: &Path| std::fs::canonicalize(path).ok();
-        if same(&path).is_some_and(|path| same(target) == Some(path)) {
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let target = real(target);
+        let under = target.as_deref().and_then(backing).and_then(|file| real(&file));
+        if real(&path).is_some_and(|path| [target, under].contains(&Some(path))) {
             return Err(Failure::SameFile);
         }
         Ok(Images::File(path))
@@ -87,6 +89,13 @@ impl Images {
             Images::Urls(_) | Images::File(_) => false,
         }
     }
+}
+
+/// The file that `target` is over, when it is a loop device.
+fn backing(target: &Path) -> Option<PathBuf> {
+    let device = Path::new("/sys/block").join(target.file_name()?);
+    let path = std::fs::read_to_string(device.join("loop/backing_file")).ok()?;
+    target.starts_with("/dev").then(|| PathBuf::from(path.trim_end_matches('\n')))
 }
 
 /// True for what is fetched.
