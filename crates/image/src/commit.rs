@@ -189,7 +189,7 @@ impl<'t, T: Target> Verified<'t, T> {
                 finish_gpt(writer, table, drive.as_deref())?
             }
             Err(GptError::Absent) => {
-                if mbr::is_for_small_sectors(&writer.head, image, writer.block().get()) {
+                if sectors::is_mbr_for_small(writer, image)? {
                     if !rewrite {
                         return Err(CommitError::OtherSectors { disk: writer.block().get() }.into());
                     }

@@ -69,6 +69,38 @@ fn zero<T: Target>(writer: &mut Writer<'_, T>, range: Range<u64>) -> Result<(), 
     Ok(writer.put_data(Bytes(whole.start), &bytes)?)
 }
 
+/// True when the MBR of an image of `image` bytes was made for 512-byte sectors
+/// and the disk has larger ones: it says so by where partitions end, or there
+/// are file systems where 512-byte sectors put them and none where the disk's do.
+pub(crate) fn is_mbr_for_small<T: Target>(writer: &mut Writer<'_, T>, image: Bytes) -> Result<bool, Failed> {
+    let block = writer.block().get();
+    if mbr::is_for_small_sectors(&writer.head, image, block) {
+        return Ok(true);
+    }
+    Ok(block > 512 && has_file_systems(writer, 512)? && !has_file_systems(writer, block)?)
+}
+
+/// Whether a primary partition starts with a file system, counted in sectors of `unit` bytes.
+fn has_file_systems<T: Target>(writer: &mut Writer<'_, T>, unit: u64) -> Result<bool, Failed> {
+    for primary in mbr::partitions(&writer.head) {
+        let partition = as_partition(primary, unit);
+        if primary.start_blocks > 0 && file_system(&start_of(writer, &partition)?).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The first bytes of `partition`, as far as the disk has them.
+fn start_of<T: Target>(writer: &mut Writer<'_, T>, partition: &Partition) -> Result<Vec<u8>, Failed> {
+    let inside = writer.size().0.saturating_sub(partition.start.0);
+    let mut start = vec![0; usize::try_from(inside.min(partition.length.0)).unwrap_or(START).min(START)];
+    if !start.is_empty() {
+        writer.read(partition.start, &mut start)?;
+    }
+    Ok(start)
+}
+
 /// Rewrite the MBR in the held start for the disk's sectors.
 pub(crate) fn rewrite_mbr<T: Target>(writer: &mut Writer<'_, T>) -> Result<(), Failed> {
     let block = writer.block().get();
@@ -80,9 +112,7 @@ pub(crate) fn rewrite_mbr<T: Target>(writer: &mut Writer<'_, T>) -> Result<(), F
 
 /// Refuse a partition whose file system nobody mounts from this disk.
 fn check<T: Target>(writer: &mut Writer<'_, T>, partition: &Partition) -> Result<(), Failed> {
-    let inside = writer.size().0.saturating_sub(partition.start.0);
-    let mut start = vec![0; usize::try_from(inside.min(partition.length.0)).unwrap_or(START).min(START)];
-    writer.read(partition.start, &mut start)?;
+    let start = start_of(writer, partition)?;
     let block = writer.block().get();
     match file_system(&start).filter(|(_, sectors)| *sectors < block) {
         Some((name, sectors)) => {

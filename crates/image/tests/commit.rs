@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use disk::{FakeDisk, gpt};
-use image::{MemorySource, Options, Verify, install};
+use image::{CommitError, MemorySource, Options, Verify, WriteError, install};
 use model::{Algorithm, Bytes, Digest, Hasher};
 
 const MIB: usize = 1 << 20;
@@ -63,6 +63,39 @@ fn a_table_that_nobody_looks_for_is_left_alone() {
             install(MemorySource::new(image.clone()), &mut disk, options(&image), |_| {}).expect("installed");
             assert!(disk.bytes()[..8 * MIB] == image);
             assert!(disk.bytes()[19 * MIB..].iter().all(|&byte| byte == 0));
+        }
+    }
+}
+
+/// 64 MiB with an MBR partition, of 4 MiB at 1 MiB counted in sectors of `unit`
+/// bytes, that holds ext4 of 4096-byte blocks.
+fn mbr_image(unit: u32) -> Vec<u8> {
+    let mut image = vec![0; 64 * MIB];
+    image[510..512].copy_from_slice(&[0x55, 0xaa]);
+    image[446 + 4] = 0x83;
+    image[446 + 8..446 + 12].copy_from_slice(&((1 << 20) / unit).to_le_bytes());
+    image[446 + 12..446 + 16].copy_from_slice(&((4 << 20) / unit).to_le_bytes());
+    image[MIB + 0x418] = 2;
+    image[MIB + 0x438..MIB + 0x43a].copy_from_slice(&[0x53, 0xef]);
+    image
+}
+
+#[test]
+fn an_mbr_for_other_sectors_is_told_by_its_file_systems_too() {
+    for (unit, block, rewrite, right) in [
+        (512, 512, false, true),
+        (512, 4096, false, false),
+        (512, 4096, true, true),
+        (4096, 4096, false, true),
+        (4096, 4096, true, true),
+    ] {
+        let image = mbr_image(unit);
+        let mut disk = dirty(65 * MIB, block);
+        let options = Options { rewrite_sectors: rewrite, ..options(&image) };
+        match install(MemorySource::new(image), &mut disk, options, |_| {}) {
+            Ok(_) => assert!(right && disk.bytes()[..512] == mbr_image(block)[..512], "{unit} {block}"),
+            Err(WriteError::Commit(CommitError::OtherSectors { .. })) => assert!(!right, "{unit} {block}"),
+            Err(err) => panic!("{unit} {block}: {err:?}"),
         }
     }
 }
