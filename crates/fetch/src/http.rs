@@ -6,10 +6,11 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use bytes::Buf as _;
@@ -28,6 +29,8 @@ use crate::{
 
 /// Batches between the network and the decoder, of half a MiB at most each.
 const IN_FLIGHT: usize = 4;
+/// How often whoever waits for a batch looks whether it is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Why an image cannot be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,8 @@ impl Counters {
 pub struct HttpSource {
     opened: Opened,
     counters: Arc<Counters>,
+    /// True once nobody wants the rest.
+    stop: Arc<AtomicBool>,
     /// `None` once dropped.
     fetching: Option<Fetching>,
     batch: std::vec::IntoIter<bytes::Bytes>,
@@ -163,7 +168,8 @@ impl HttpSource {
         let opened = opened.recv().map_err(|_| gone())?.map_err(OpenImageError::Fetch)?;
         let fetching = Some(Fetching { commands, pieces, thread });
         let batch = Batch::new().into_iter();
-        Ok(Self { opened, counters, fetching, batch, piece: bytes::Bytes::new(), at: Stage::Opened })
+        let (stop, piece) = (Arc::default(), bytes::Bytes::new());
+        Ok(Self { opened, counters, stop, fetching, batch, piece, at: Stage::Opened })
     }
 
     fn fetching(&self) -> io::Result<&Fetching> {
@@ -183,11 +189,28 @@ impl HttpSource {
             }
             Stage::Streaming => (),
         }
-        self.batch = self.fetching()?.pieces.recv().map_err(|_| gone())??.into_iter();
+        self.batch = self.wait()?.into_iter();
         Ok(self.batch.next().unwrap_or_else(|| {
             self.at = Stage::Ended;
             bytes::Bytes::new()
         }))
+    }
+}
+
+impl HttpSource {
+    /// What comes next from the thread, unless the wait is stopped.
+    fn wait(&self) -> io::Result<Batch> {
+        let pieces = &self.fetching()?.pieces;
+        loop {
+            match pieces.recv_timeout(LOOK_EVERY) {
+                Ok(batch) => return batch,
+                Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+                Err(RecvTimeoutError::Timeout) if self.stop.load(Ordering::Relaxed) => {
+                    return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the write has failed"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 }
 
@@ -229,6 +252,10 @@ impl Source for HttpSource {
 
     fn refetched(&self) -> Bytes {
         Bytes(self.counters.refetched.load(Ordering::Relaxed))
+    }
+
+    fn stop(&self) -> Option<Arc<AtomicBool>> {
+        Some(Arc::clone(&self.stop))
     }
 
     fn random(&mut self) -> Option<&mut dyn ReadAt> {

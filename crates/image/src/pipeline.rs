@@ -69,9 +69,14 @@ pub(crate) fn run<T: Target>(
     let mut put =
         Put { read_total: source.length(), read: Arc::clone(&count), gauge, begun: None, size: None };
     let (meters, pool) = (Arc::clone(&writer.meters), writer.pool.clone());
+    let stop = source.stop();
     let (upstream, placed) = start(source, known, algorithms, (meters, pool), &count, |decoded| {
         let (placed, written) = writer.write_by_lanes(|writer| put.run(decoded, writer, progress));
-        placed.and_then(|()| written.map_err(|err| put_failed(err, writer)))
+        let placed = placed.and_then(|()| written.map_err(|err| put_failed(err, writer)));
+        if let (Err(_), Some(stop)) = (&placed, stop) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        placed
     });
     let begun = put.begun.is_some();
     let Brought { read, digests, content } =
@@ -199,7 +204,10 @@ impl Put {
         loop {
             match decoded.recv_timeout(TELL_EVERY) {
                 Ok(decoded) => self.place(decoded, &mut total, writer)?,
-                Err(RecvTimeoutError::Timeout) => {}
+                // A source that stalls does not hide a disk that failed.
+                Err(RecvTimeoutError::Timeout) => {
+                    writer.lanes.check().map_err(|err| put_failed(err, writer))?;
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             progress(Progress {

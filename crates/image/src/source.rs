@@ -6,6 +6,7 @@ use std::{
     io::{self, IsTerminal as _, Read, Seek as _},
     os::{fd::AsFd as _, unix::fs::FileExt},
     path::Path,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use model::Bytes;
@@ -31,6 +32,12 @@ pub trait Source: Read + Send {
     fn refetched(&self) -> Bytes {
         Bytes(0)
     }
+
+    /// What ends a wait in `read`, with an error, once it is true: the write has
+    /// failed, and a server that stalls is not to hide a disk that broke.
+    fn stop(&self) -> Option<Arc<AtomicBool>> {
+        None
+    }
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {
@@ -48,6 +55,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn refetched(&self) -> Bytes {
         (**self).refetched()
+    }
+
+    fn stop(&self) -> Option<Arc<AtomicBool>> {
+        (**self).stop()
     }
 }
 

@@ -4,7 +4,12 @@ use std::{
     io::{self, Read},
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Mutex,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use disk::{Event, FakeDisk, Target};
@@ -236,4 +241,47 @@ fn a_caller_that_panics_leaves_no_thread_waiting() {
     }));
     assert!(panicked.is_err());
     assert!(disk.bytes()[..1 << 20].iter().all(|&byte| byte == 0 || byte == 0xaa));
+}
+
+/// A source that gives half of the image, and then nothing until it is stopped.
+struct Stalled {
+    half: io::Cursor<Vec<u8>>,
+    stop: Arc<AtomicBool>,
+    was_stopped: Arc<AtomicBool>,
+}
+
+impl Read for Stalled {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.half.read(into)?;
+        let started = Instant::now();
+        while count == 0 && started.elapsed() < Duration::from_secs(20) {
+            if self.stop.load(Ordering::Relaxed) {
+                self.was_stopped.store(true, Ordering::Relaxed);
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            thread::park_timeout(Duration::from_millis(20));
+        }
+        if count == 0 { Err(io::ErrorKind::TimedOut.into()) } else { Ok(count) }
+    }
+}
+
+impl Source for Stalled {
+    fn length(&self) -> Option<Bytes> {
+        Some(Bytes(SIZE))
+    }
+    fn stop(&self) -> Option<Arc<AtomicBool>> {
+        Some(Arc::clone(&self.stop))
+    }
+}
+
+#[test]
+fn a_server_that_stalls_does_not_hide_a_disk_that_failed() {
+    let (image, mut disk) = (image(), disk());
+    disk.broken = 9 * MIB..9 * MIB + 1;
+    let half = io::Cursor::new(image[..index(SIZE / 2)].to_vec());
+    let (stop, was_stopped) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+    let source = Stalled { half, stop, was_stopped: Arc::clone(&was_stopped) };
+    let error = install(source, &mut disk, options(&image), |_| {});
+    assert!(matches!(error, Err(WriteError::Disk { at: Bytes(at), .. }) if at == 9 * MIB), "{error:?}");
+    assert!(was_stopped.load(Ordering::Relaxed), "it was waited for");
 }
