@@ -64,7 +64,11 @@ impl HttpChunks {
             runtime::Builder::new_current_thread().enable_all().build().map_err(OpenImageError::Start)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        let run = move || drop(runtime.block_on(stopped));
+        let run = move || {
+            drop(runtime.block_on(stopped));
+            // A name that is still being looked up is nobody's any more.
+            runtime.shutdown_background();
+        };
         let thread =
             thread::Builder::new().name("chunks".to_owned()).spawn(run).map_err(OpenImageError::Start)?;
         Ok(Self { fetching, runtime: handle, stop: Mutex::new(Some(stop)), thread: Some(thread) })
