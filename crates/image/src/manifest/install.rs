@@ -79,11 +79,13 @@ pub fn stage_chunks<'t, T: Target>(
     if size > capacity {
         return Err(WriteError::TooLarge { image: size, capacity });
     }
+    // Zeros are not compared.
+    let data = Bytes(manifest.chunks().iter().map(|chunk| u64::from(chunk.length)).sum());
     let mut compared = Bytes(0);
     let held = compare::compare(&*target, manifest.chunks(), |step| {
         compared.0 += step.0;
         let (stage, read, utilisation) = (Stage::Compare, Bytes(0), Utilisation::default());
-        progress(Progress { stage, read, read_total: None, done: compared, total: Some(size), utilisation });
+        progress(Progress { stage, read, read_total: None, done: compared, total: Some(data), utilisation });
     });
     let mut writer = Writer::new(target, Records::new(options.verify));
     let counts = Counts::default();
