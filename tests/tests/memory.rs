@@ -34,7 +34,7 @@ struct Image {
 }
 
 /// What is done with the raw disk, and how large that is.
-const IMAGES: [(&str, u64, Shape, &str); 7] = [
+const IMAGES: [(&str, u64, Shape, &str); 8] = [
     ("sparse.raw", 4 * GIB, Shape::Islands, "ln -f disk IMAGE"),
     ("islands.raw.zst", 4 * GIB, Shape::Islands, "zstd -q -f -3 -T1 --long=25 disk -o IMAGE"),
     ("islands.raw.xz", GIB, Shape::Islands, "xz -k -c -1 -T1 disk > IMAGE"),
@@ -50,6 +50,14 @@ const IMAGES: [(&str, u64, Shape, &str); 7] = [
         4 * GIB,
         Shape::Islands,
         "qemu-img convert -c -O qcow2 -o compression_type=zstd,cluster_size=2M disk IMAGE",
+    ),
+    // Two windows at once: one to unpack the file, one to look back in it.
+    (
+        "large-clusters.qcow2.zst",
+        GIB,
+        Shape::Islands,
+        "qemu-img convert -c -O qcow2 -o compression_type=zstd,cluster_size=2M disk disk.q && \
+         zstd -q -f -1 --long=25 --rm disk.q -o IMAGE",
     ),
     ("pieces.qcow2", GIB, Shape::Pieces, "qemu-img convert -W -m 4 -O qcow2 -o cluster_size=4k disk IMAGE"),
 ];

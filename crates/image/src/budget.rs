@@ -9,7 +9,7 @@
 //! | both ends of the disk, held back | 2 |
 //! | records of what was written: [`RECORDS`] of 40 bytes, twice | 5 |
 //! | incomplete blocks, when clusters are smaller than blocks | ≤ 16, else 0 |
-//! | the decoder: a window to reach back, or of zstd | ≤ 32 |
+//! | the decoder: a window to reach back, of 12, or of zstd and a small one | ≤ 35 |
 //! | the program, its stacks, HTTP and TLS | 8 |
 //!
 //! Raw images move chunks from the first row to the second without a copy. No

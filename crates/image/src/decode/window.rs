@@ -6,11 +6,18 @@ use disk::Buffer;
 use model::Bytes;
 
 use super::{DecodeError, Reader, gaps::Gaps, spill::Spilled};
-use crate::extent::{CHUNK, Slice};
+use crate::{
+    Compression,
+    extent::{CHUNK, Slice},
+};
 
 /// How far back data is kept in memory that may come before its table.
 /// `qemu-img convert` needs less than a cluster.
 const KEPT: usize = 12 << 20;
+/// The same where the file itself is compressed: its decompressor has a window
+/// too, and both must fit into the memory of a write. Enough for a table after
+/// its first cluster, both of 2 MiB.
+const KEPT_UNPACKED: usize = 3 << 20;
 
 /// The last chunks of a stream, and how to get the next.
 pub(super) struct Window<'a> {
@@ -22,6 +29,8 @@ pub(super) struct Window<'a> {
     end: u64,
     /// How many chunks behind the newest are kept.
     keep: usize,
+    /// How many bytes that is before the window settles.
+    kept: usize,
     /// What must be spilled when it is too far behind.
     gaps: Option<Gaps>,
     spilled: Option<Spilled>,
@@ -42,7 +51,9 @@ impl<'a> Window<'a> {
     /// [`Window::settle`], and farther with `spilled`.
     pub(super) fn new(content: &'a mut Reader, spilled: Option<Spilled>) -> Self {
         let gaps = spilled.as_ref().map(|_| Gaps::default());
-        Self { content, chunks: VecDeque::new(), start: 0, end: 0, keep: KEPT / CHUNK, gaps, spilled }
+        let kept = if content.compression == Compression::None { KEPT } else { KEPT_UNPACKED };
+        let keep = kept / CHUNK;
+        Self { content, chunks: VecDeque::new(), start: 0, end: 0, keep, kept, gaps, spilled }
     }
 
     /// The bytes `range` of the stream, which is read as far as needed. The
@@ -91,7 +102,7 @@ impl<'a> Window<'a> {
 
     /// How much of what nobody asked for is kept.
     fn kept(&self) -> Bytes {
-        self.spilled.as_ref().map_or(Bytes(KEPT as u64), Spilled::limit)
+        self.spilled.as_ref().map_or(Bytes(self.kept as u64), Spilled::limit)
     }
 
     /// Read one chunk more; forget what lies too far behind, but nothing from

@@ -27,7 +27,10 @@ use crate::{
 /// The most threads. Four of zlib fill 2 GB/s of disk, and hold 4 MiB of
 /// output and less of input.
 const MOST_WORKERS: usize = 4;
-/// Batches that wait for a thread.
+/// The most output of all threads together: clusters above a mebibyte have
+/// fewer of them.
+const MOST_OUTPUT: usize = 4 << 20;
+/// Batches that wait for a thread; one where a batch is a large cluster.
 const WAITING: usize = 2;
 
 /// One compressed cluster.
@@ -77,7 +80,8 @@ fn per_batch(cluster: usize) -> usize {
 impl<'scope, 'env> Workers<'scope, 'env> {
     /// No thread runs before there is something to unpack.
     pub(super) fn new(scope: &'scope Scope<'scope, 'env>, shared: &'env Shared<'env>) -> Self {
-        let (queue, waiting) = sync_channel(WAITING);
+        let waiting = if shared.cluster > CHUNK { 1 } else { WAITING };
+        let (queue, waiting) = sync_channel(waiting);
         Self { scope, shared, queue, waiting: Some(Arc::new(Mutex::new(waiting))), batch: Vec::new() }
     }
 
@@ -106,7 +110,8 @@ impl<'scope, 'env> Workers<'scope, 'env> {
     }
 
     fn start(&self, waiting: Waiting) {
-        let count = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
+        let most = MOST_WORKERS.min(MOST_OUTPUT / self.shared.cluster.max(CHUNK));
+        let count = thread::available_parallelism().map_or(1, NonZero::get).min(most);
         for _ in 0..count {
             let (shared, waiting) = (self.shared, Arc::clone(&waiting));
             self.scope.spawn(move || shared.work(&waiting));
