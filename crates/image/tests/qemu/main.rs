@@ -255,3 +255,27 @@ fn what_is_nothing_must_be_nothing_somewhere_sound() {
         assert!(chain(&error).contains(refusal), "{}", chain(&error));
     }
 }
+
+#[test]
+fn a_file_that_ends_within_its_bitmaps_is_cut_off() {
+    let dir = tempfile::tempdir().expect("a directory");
+    qemu_img(dir.path(), "create -f qcow2 disk.qcow2 1M");
+    qemu_img(dir.path(), "bitmap --add disk.qcow2 b");
+    let image = fs::read(dir.path().join("disk.qcow2")).expect("made");
+    let put = |image: &[u8]| {
+        let mut disk = FakeDisk::filled(0xaa, Bytes(4 << 20), 512.try_into().expect("a block size"));
+        let options = Options { digests: vec![digest(image)], ..Options::default() };
+        install(MemorySource::new(image.to_vec()), &mut disk, options, |_| {})
+    };
+    put(&image).expect("all of it");
+    let directory = usize::try_from(u64::from_be_bytes(
+        image[place_of(&image, &0x2385_2875_u32.to_be_bytes()) + 24..][..8].try_into().expect("eight bytes"),
+    ));
+    let error = put(&image[..directory.expect("in memory")]).expect_err("its end is missing");
+    assert!(chain(&error).contains("the bitmap directory"), "{}", chain(&error));
+}
+
+/// Where `part` is in `bytes`.
+fn place_of(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).position(|window| window == part).expect("it is there")
+}

@@ -85,7 +85,7 @@ impl Header {
             // Every entry is at least 40 bytes long.
             snapshots_end: if snapshots == 0 { 0 } else { fields.long(64)?.saturating_add(snapshots * 40) },
         };
-        header.check_extensions(&fields)?;
+        header.check_extensions(&fields, length)?;
         header.check_tables(length)?;
         header.check_snapshots(&fields, length)?;
         Ok(header)
@@ -149,7 +149,8 @@ impl Header {
     }
 
     /// Extensions are known by kind and length; only their lengths matter here.
-    fn check_extensions(&self, fields: &Fields<'_>) -> Result<(), Flaw> {
+    fn check_extensions(&self, fields: &Fields<'_>, length: Option<Bytes>) -> Result<(), Flaw> {
+        const BITMAPS: u32 = 0x2385_2875;
         const DATA_FILE_NAME: u32 = 0x4441_5441;
         const BACKING_FORMAT: u32 = 0xe279_2aca;
         let end = self.cluster().min(fields.0.len() as u64);
@@ -163,6 +164,11 @@ impl Header {
             match kind {
                 0 => break,
                 DATA_FILE_NAME => return Err(Flaw::NotAlone { what: "an external data file" }),
+                // Not read, but what is cut off is not all of the file.
+                BITMAPS if size >= 24 && self.version >= 3 && fields.long(88)? & 1 != 0 => {
+                    let (long, start) = (fields.long(place + 16)?, fields.long(place + 24)?);
+                    self.check_table(start, long, at, "the bitmap directory", length)?;
+                }
                 // Harmless without a backing file, which is refused already.
                 BACKING_FORMAT => {}
                 _ => {}
