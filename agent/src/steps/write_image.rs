@@ -246,6 +246,7 @@ fn class(err: &WriteError) -> ErrorClass {
         WriteError::Scattered { .. } | WriteError::Gap => ErrorClass::InvalidImage,
         WriteError::TooLarge { .. }
         | WriteError::Disk { .. }
+        | WriteError::Sync(_)
         | WriteError::DiskLies { .. }
         | WriteError::Commit(_)
         | WriteError::Broken { .. } => ErrorClass::ImageWrite,

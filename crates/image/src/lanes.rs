@@ -336,7 +336,7 @@ impl Lanes {
     }
 
     fn sync(&self, records: Vec<Record>, target: &impl Target) -> Result<(), PutError> {
-        self.meters.of(Part::Write).busy(|| target.sync()).map_err(disk_failed(0))?;
+        self.meters.of(Part::Write).busy(|| target.sync()).map_err(PutError::Sync)?;
         let mut state = self.lock();
         state.records.synced(records);
         state.syncing = false;

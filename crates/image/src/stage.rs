@@ -87,6 +87,9 @@ pub enum WriteError {
         #[source]
         err: io::Error,
     },
+    /// The disk took everything and could not keep it.
+    #[error("the disk failed to put what it took on its medium; replace it or pick another root device")]
+    Sync(#[source] io::Error),
     /// The disk holds something else than was written.
     #[error("the disk does not hold what was written at byte {at}; replace it", at = at.0)]
     DiskLies {
@@ -150,6 +153,7 @@ impl WriteError {
             WriteError::Commit(err) => err.is_refusal(),
             WriteError::Source { .. }
             | WriteError::Disk { .. }
+            | WriteError::Sync(_)
             | WriteError::DiskLies { .. }
             | WriteError::Broken { .. } => false,
             WriteError::NotCleared { cause, .. } => cause.is_refusal(),
@@ -225,6 +229,7 @@ pub(crate) fn put_failed<T: Target>(err: PutError, writer: &Writer<'_, T>) -> Wr
     match err {
         PutError::Beyond => WriteError::TooLarge { image: Bytes(writer.placed), capacity: writer.size() },
         PutError::Disk { at, err } => WriteError::Disk { at, err },
+        PutError::Sync(err) => WriteError::Sync(err),
         PutError::Scattered => WriteError::Scattered { block: writer.block().get() },
         PutError::Gap => WriteError::Gap,
         PutError::Differs { at } => WriteError::DiskLies { at },
@@ -236,14 +241,14 @@ pub(crate) fn put_failed<T: Target>(err: PutError, writer: &Writer<'_, T>) -> Wr
 pub(crate) fn cleared<T: Target>(writer: &mut Writer<'_, T>, cause: WriteError) -> WriteError {
     match writer.clear() {
         Ok(()) => cause,
-        Err(PutError::Disk { err, .. }) => WriteError::NotCleared { cause: Box::new(cause), err },
-        Err(
-            PutError::Beyond
-            | PutError::Scattered
-            | PutError::Gap
-            | PutError::Differs { .. }
-            | PutError::Stopped,
-        ) => cause,
+        Err(PutError::Disk { err, .. } | PutError::Sync(err)) => {
+            WriteError::NotCleared { cause: Box::new(cause), err }
+        }
+        Err(PutError::Differs { at }) => {
+            let err = io::Error::other(format!("what it holds at byte {} are not the zeros it took", at.0));
+            WriteError::NotCleared { cause: Box::new(cause), err }
+        }
+        Err(PutError::Beyond | PutError::Scattered | PutError::Gap | PutError::Stopped) => cause,
     }
 }
 

@@ -10,7 +10,7 @@ use model::{BlockSize, Bytes};
 
 use crate::{
     budget::POOLED,
-    extent::{CHUNK, Extent, Slice},
+    extent::{CHUNK, Extent, Slice, is_zero},
     lanes::{Job, Lanes},
     meter::Meters,
     readback::{Record, Records},
@@ -40,6 +40,9 @@ pub(crate) enum PutError {
     /// The disk failed at this byte.
     #[error("the disk failed at {at}")]
     Disk { at: Bytes, err: io::Error },
+    /// The disk did not put what it took on its medium.
+    #[error("the disk failed to sync")]
+    Sync(io::Error),
     /// Too many incomplete blocks at once.
     #[error("too many partial blocks")]
     Scattered,
@@ -134,18 +137,30 @@ impl<'t, T: Target> Writer<'t, T> {
         Bytes(self.size)
     }
 
-    /// Make both ends of the disk zero: it does not boot from here on, even if
-    /// the power fails. The zeros are written as they are. That is so little,
+    /// Make both ends of the disk zero, and read them back: it does not boot
+    /// from here on, even if the power fails. Where one end fails the other is
+    /// cleared all the same. The zeros are written as they are. That is so little,
     /// and a device that was asked for zeros it does not have (`BLKZEROOUT`)
     /// is not asked for those it has (`PUNCH_HOLE`) any more: Linux then takes
     /// it for one that has none, loop devices on tmpfs first of all.
     pub(crate) fn clear(&mut self) -> Result<(), PutError> {
-        let zeros = Buffer::zeroed(self.head.len().max(self.tail.len()));
+        let mut buffer = Buffer::zeroed(self.head.len().max(self.tail.len()));
         let ends = [(0, self.head.len()), (self.tail_at, self.tail.len())];
+        let written = ends.map(|(at, length)| match length {
+            0 => Ok(()),
+            length => self.target.write_at(Bytes(at), &buffer[..length]).map_err(disk_failed(at)),
+        });
+        let synced = self.target.sync().map_err(PutError::Sync);
+        written.into_iter().collect::<Result<(), PutError>>()?;
+        synced?;
         for (at, length) in ends.into_iter().filter(|(_, length)| *length > 0) {
-            self.target.write_at(Bytes(at), &zeros[..length]).map_err(disk_failed(at))?;
+            let end = &mut buffer[..length];
+            self.target.read_at(Bytes(at), end).map_err(disk_failed(at))?;
+            if !is_zero(end) {
+                return Err(PutError::Differs { at: Bytes(at) });
+            }
         }
-        self.target.sync().map_err(disk_failed(0))
+        Ok(())
     }
 
     /// Put one part of the image in its place.
@@ -387,7 +402,7 @@ impl<'t, T: Target> Writer<'t, T> {
         let pieces = [(self.tail_at, tail), (first as u64, &head[first..]), (0, &head[..first])];
         for (at, bytes) in pieces.into_iter().filter(|(_, bytes)| !bytes.is_empty()) {
             self.write(at, bytes)?;
-            self.target.sync().map_err(disk_failed(at))?;
+            self.target.sync().map_err(PutError::Sync)?;
         }
         self.prove(|_| {})
     }

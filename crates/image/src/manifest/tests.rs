@@ -189,7 +189,7 @@ fn the_same_again_fetches_nothing_and_a_disk_of_something_else_is_not_read_throu
     let mirrors = Mirrors::good(file);
     let mut disk = dirty(40 * MIB, 4096);
     write(&document, &mirrors, &mut disk).expect("written");
-    let before = disk.events().iter().position(|event| matches!(event, disk::Event::Zero(_)));
+    let before = disk.events().iter().position(|event| matches!(event, disk::Event::Write(_)));
     assert!(before.expect("cleared") <= 64, "probes only");
     let once = mirrors.served.load(Ordering::Relaxed);
     let mut last = None;
