@@ -78,6 +78,19 @@ impl LoopDisk {
         Self { device: attach(&faults.export), file, full: None, faults: Some(faults), _dir: dir }
     }
 
+    /// A disk of `length` bytes, each of them `0xaa`, in sectors of `block` bytes.
+    ///
+    /// # Panics
+    /// When losetup fails: the test cannot be made.
+    #[must_use]
+    pub fn dirty(length: usize, block: u32) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("disk");
+        std::fs::write(&file, vec![OLD; length]).expect("a used disk");
+        let device = attach_with(&["--sector-size", &block.to_string()], &file);
+        Self { device, file, full: None, faults: None, _dir: dir }
+    }
+
     fn over(dir: TempDir, mib: u64, full: Option<PathBuf>) -> Self {
         let file = used_file(&dir, mib);
         Self { device: attach(&file), file, full, faults: None, _dir: dir }
@@ -194,7 +207,12 @@ fn used_file(dir: &TempDir, mib: u64) -> PathBuf {
 }
 
 fn attach(file: &Path) -> PathBuf {
-    let output = Command::new("losetup").args(["--find", "--show"]).arg(file).output().expect("losetup");
+    attach_with(&[], file)
+}
+
+fn attach_with(more: &[&str], file: &Path) -> PathBuf {
+    let output = Command::new("losetup").args(["--find", "--show"]).args(more).arg(file).output();
+    let output = output.expect("losetup");
     assert!(output.status.success(), "losetup: {}", String::from_utf8_lossy(&output.stderr));
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }

@@ -57,8 +57,13 @@ pub fn start(urls: &[&str], digest: &Digest, target: &Path) -> Writing {
 /// # Panics
 /// When the program does not start.
 #[must_use]
-pub fn begin(mut command: Command, urls: &[&str], digest: &Digest, target: &Path) -> Writing {
-    command.args(["write", "--json", "--yes", "--checksum", &digest.to_string(), "--target"]).arg(target);
+pub fn begin(command: Command, urls: &[&str], digest: &Digest, target: &Path) -> Writing {
+    begin_as("auto", command, urls, digest, target)
+}
+
+fn begin_as(format: &str, mut command: Command, urls: &[&str], digest: &Digest, target: &Path) -> Writing {
+    command.args(["write", "--json", "--yes", "--format", format, "--checksum", &digest.to_string()]);
+    command.arg("--target").arg(target);
     for url in urls {
         command.args(["--image", url]);
     }
@@ -75,6 +80,15 @@ pub fn begin(mut command: Command, urls: &[&str], digest: &Digest, target: &Path
 #[must_use]
 pub fn write(urls: &[&str], digest: &Digest, target: &Path) -> Ended {
     start(urls, digest, target).end()
+}
+
+/// As [`write`], of an image that is said to be of `format`.
+///
+/// # Panics
+/// As [`start`].
+#[must_use]
+pub fn write_as(format: &str, url: &str, digest: &Digest, target: &Path) -> Ended {
+    begin_as(format, Command::new(program("billet-agent")), &[url], digest, target).end()
 }
 
 impl Writing {
