@@ -6,8 +6,8 @@
 //!      └─ refused before a byte is fetched or written
 //! ```
 
-use image::{Declared, Format, Formats, Options, Progress, Stage, WriteError, configdrive};
-use model::Digest;
+use image::{Declared, Format, Formats, Options, Progress, Spill, Stage, WriteError, configdrive};
+use model::{Bytes, Digest};
 use serde_json::{Map, Value, json};
 use wire::ipa::{ErrorClass, ImageInfo};
 
@@ -132,9 +132,19 @@ fn order(machine: &Machine, params: &Params) -> Result<Order, Failure> {
         permitted: permitted(&machine.settings.formats),
         digests: vec![digest(&info, machine, &request)?],
         config_drive: config_drive(&info, params, machine)?,
+        spill: spill(machine),
         ..Options::default()
     };
     Ok(Order { info, options, request })
+}
+
+/// Where data goes that a server without ranges sends before its table: `/tmp`, which
+/// is memory in our ramdisk, and a quarter of it at most.
+fn spill(machine: &Machine) -> Option<Spill> {
+    /// Of the memory, a little less than the file system would take.
+    const SHARE: u64 = 5;
+    let total = machine.inventory().memory.total?;
+    Some(Spill { dir: std::env::temp_dir(), limit: Bytes(total.0 / SHARE) })
 }
 
 /// The formats that the control plane names; what it says nothing about is what

@@ -175,10 +175,8 @@ impl Target for Forgetful {
 
 /// It is told, and where the disk drops even the zeros that make it unbootable, that too.
 fn says_it_lies(err: &WriteError) -> bool {
-    match err {
-        WriteError::NotCleared { cause, .. } => says_it_lies(cause),
-        other => matches!(other, WriteError::DiskLies { .. }),
-    }
+    let cause = if let WriteError::NotCleared { cause, .. } = err { cause } else { err };
+    matches!(cause, WriteError::DiskLies { .. })
 }
 
 #[test]
