@@ -57,7 +57,7 @@ const IMAGES: [(&str, u64, Shape, &str); 8] = [
         GIB,
         Shape::Islands,
         "qemu-img convert -c -O qcow2 -o compression_type=zstd,cluster_size=2M disk disk.q && \
-         zstd -q -f -1 --long=25 --rm disk.q -o IMAGE",
+         zstd -q -f -1 --long=23 --rm disk.q -o IMAGE",
     ),
     ("pieces.qcow2", GIB, Shape::Pieces, "qemu-img convert -W -m 4 -O qcow2 -o cluster_size=4k disk IMAGE"),
 ];

@@ -211,6 +211,13 @@ fn a_compression_goes_around_any_format() {
             if line == "zstd -q" { "zstd-compressed within" } else { "twice" },
         );
     }
+    // Tables take memory of their own, so the window around them is a quarter.
+    for line in ["zstd -1 -q --long=24", "xz -0 --lzma2=preset=0,dict=16MiB"] {
+        let image = pipe(line, &qcow2);
+        expect_refusal(line, &image, When::Before, "16.0 MiB of memory");
+        let more = Options { decoder_memory: Bytes(64 << 20), ..options(&image, "auto") };
+        expect_content(line, &image, &more, &CONTENT);
+    }
 }
 
 #[test]

@@ -237,6 +237,7 @@ pub(crate) fn decode(mut stream: Stream, known: Known, to: &Outlet) -> Result<Op
         raw::decode(&mut content, &inside, to)?;
         return content.digest();
     };
+    content.content.restrain(Bytes(terms.decoder_memory.0 / decompress::AROUND_TABLES))?;
     let mut map = match known.map {
         Some(map) => map,
         None => Map::new(format, open, content.peek()?, length, Order::Forward)?,

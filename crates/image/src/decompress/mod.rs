@@ -30,6 +30,10 @@ pub(crate) use xz::Xz;
 /// 128 MiB) and `xz -9` (64 MiB) would not fit a ramdisk's memory.
 pub const DECODER_MEMORY: Bytes = Bytes(32 << 20);
 
+/// Around a format with tables, which takes memory of its own, a decompressor may
+/// hold this part of it only: 8 MiB, as `zstd -19` and `xz -6` make.
+pub(crate) const AROUND_TABLES: u64 = 4;
+
 /// Why compressed data that may be sound is not read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecompressError {
@@ -96,7 +100,46 @@ pub(crate) struct Content {
 
 enum Layer {
     Plain(Stream),
-    Packed(Box<dyn Read + Send>),
+    Packed(Box<dyn Unpack>),
+}
+
+/// What takes a compression off. It ends only when all of it was right.
+trait Unpack: Read + Send {
+    /// Hold no more than `limit` of what has been decompressed from here on.
+    /// For those with a window as large as their maker liked; that of the
+    /// others is small.
+    ///
+    /// # Errors
+    /// When it holds more already.
+    fn restrain(&mut self, _limit: Bytes) -> Result<(), DecompressError> {
+        Ok(())
+    }
+}
+
+/// No compression at all.
+struct Plain<R>(R);
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl<R: Read + Send> Unpack for Plain<R> {}
+impl<R: BufRead + Send> Unpack for gzip::Gzip<R> {}
+impl<R: BufRead + Send> Unpack for lz4::Lz4<R> {}
+impl<R: BufRead + Send> Unpack for bzip2::bufread::MultiBzDecoder<R> {}
+
+impl<R: BufRead + Send> Unpack for zstd::Zstd<R> {
+    fn restrain(&mut self, limit: Bytes) -> Result<(), DecompressError> {
+        zstd::Zstd::restrain(self, limit)
+    }
+}
+
+impl<R: BufRead + Send> Unpack for Xz<R> {
+    fn restrain(&mut self, limit: Bytes) -> Result<(), DecompressError> {
+        Xz::restrain(self, limit)
+    }
 }
 
 impl Content {
@@ -117,6 +160,17 @@ impl Content {
             | Compression::Lz4 => Layer::Packed(unpack(stream, compression, terms.decoder_memory)?),
         };
         Ok(Self { layer, pool, ended: false, first: None, digest })
+    }
+
+    /// Hold no more than `limit` of what has been decompressed from here on.
+    ///
+    /// # Errors
+    /// [`DecompressError::Memory`] when more is held already.
+    pub(crate) fn restrain(&mut self, limit: Bytes) -> Result<(), DecompressError> {
+        match &mut self.layer {
+            Layer::Plain(_) => Ok(()),
+            Layer::Packed(decoder) => decoder.restrain(limit),
+        }
     }
 
     /// The first chunk, without taking it; `None` when there is nothing.
@@ -192,9 +246,9 @@ fn unpack(
     from: impl BufRead + Send + 'static,
     compression: Compression,
     memory: Bytes,
-) -> io::Result<Box<dyn Read + Send>> {
+) -> io::Result<Box<dyn Unpack>> {
     Ok(match compression {
-        Compression::None => Box::new(from),
+        Compression::None => Box::new(Plain(from)),
         Compression::Gzip => Box::new(gzip::Gzip::new(from)),
         Compression::Zstd => Box::new(zstd::Zstd::new(from, memory)?),
         Compression::Xz => Box::new(xz::Xz::new(from, memory)?),

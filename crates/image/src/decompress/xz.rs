@@ -31,15 +31,30 @@ impl<R: BufRead> Xz<R> {
         Ok(Self { from, stream, limit, ended: false })
     }
 
+    /// Allow dictionaries of at most `limit` from here on.
+    ///
+    /// # Errors
+    /// When there is a larger one already.
+    pub(super) fn restrain(&mut self, limit: Bytes) -> Result<(), DecompressError> {
+        if limit >= self.limit {
+            return Ok(());
+        }
+        self.limit = limit;
+        self.stream.set_memlimit(limit.0.saturating_add(OVERHEAD)).map_err(|_| self.too_large())
+    }
+
+    fn too_large(&mut self) -> DecompressError {
+        DecompressError::Memory {
+            what: "xz-compressed",
+            needs: self.needed(),
+            limit: self.limit,
+            advice: "xz -8 or less, xz -6 or less around any format but raw",
+        }
+    }
+
     fn refusal(&mut self, err: Error) -> io::Error {
         match err {
-            Error::MemLimit => DecompressError::Memory {
-                what: "xz-compressed",
-                needs: self.needed(),
-                limit: self.limit,
-                advice: "xz -8 or less",
-            }
-            .into(),
+            Error::MemLimit => self.too_large().into(),
             Error::UnsupportedCheck => DecompressError::Unsupported {
                 what: "an xz stream with an unknown kind of check",
                 advice: "compress it with --check=crc64 or --check=sha256",

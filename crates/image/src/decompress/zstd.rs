@@ -76,16 +76,16 @@ impl Head {
         if self.dictionary != 0 {
             return Err(DecompressError::Dictionary { what: "zstd-compressed", id: self.dictionary });
         }
-        if self.window > limit {
-            return Err(DecompressError::Memory {
-                what: "zstd-compressed",
-                needs: self.window,
-                limit,
-                advice: "zstd -19 or less, --long=25 or less",
-            });
-        }
-        Ok(())
+        fits(self.window, limit)
     }
+}
+
+fn fits(window: Bytes, limit: Bytes) -> Result<(), DecompressError> {
+    if window > limit {
+        let advice = "zstd -19 or less, --long=25 or less, --long=23 around any format but raw";
+        return Err(DecompressError::Memory { what: "zstd-compressed", needs: window, limit, advice });
+    }
+    Ok(())
 }
 
 /// RFC 8878, 3.1.1.1.2.
@@ -99,6 +99,8 @@ pub(super) struct Zstd<R> {
     from: R,
     decoder: DCtx<'static>,
     limit: Bytes,
+    /// The largest window so far.
+    largest: Bytes,
     state: State,
 }
 
@@ -120,7 +122,16 @@ impl<R: BufRead> Zstd<R> {
         // two, between 1 KiB and 2 GiB, and bounds the same thing.
         let log = limit.0.clamp(1 << 10, 1 << 31).next_power_of_two().ilog2();
         decoder.set_parameter(DParameter::WindowLogMax(log)).map_err(failed)?;
-        Ok(Self { from, decoder, limit, state: State::Between })
+        Ok(Self { from, decoder, limit, largest: Bytes(0), state: State::Between })
+    }
+
+    /// Allow windows of at most `limit` from here on.
+    ///
+    /// # Errors
+    /// When there was a larger one already.
+    pub(super) fn restrain(&mut self, limit: Bytes) -> Result<(), DecompressError> {
+        self.limit = self.limit.min(limit);
+        fits(self.largest, self.limit)
     }
 
     /// Decode into `into`, which is not empty. Returns how much; zero does not
@@ -131,6 +142,7 @@ impl<R: BufRead> Zstd<R> {
                 self.state = match Head::read(&mut self.from)? {
                     Some(head) => {
                         head.check(self.limit)?;
+                        self.largest = self.largest.max(head.window);
                         State::Head(head, 0)
                     }
                     None => State::Ended,
