@@ -11,10 +11,17 @@ use std::{
 /// The length of every Identify data structure, in bytes.
 pub const IDENTIFY_LENGTH: usize = 4096;
 
+/// The length of the Sanitize Status log page, in bytes.
+pub const SANITIZE_LOG_LENGTH: usize = 512;
+
+const OPCODE_GET_LOG_PAGE: u8 = 0x02;
 const OPCODE_IDENTIFY: u8 = 0x06;
 const OPCODE_FORMAT: u8 = 0x80;
-/// An Identify answers in milliseconds; a controller that does not is gone.
-const IDENTIFY_TIMEOUT_MS: u32 = 30_000;
+const OPCODE_SANITIZE: u8 = 0x84;
+const SANITIZE_STATUS_LOG: u32 = 0x81;
+const EVERY_NAMESPACE: u32 = 0xffff_ffff;
+/// A controller answers this in milliseconds, also while it sanitizes; one that does not is gone.
+const ANSWER_TIMEOUT_MS: u32 = 30_000;
 
 /// `struct nvme_passthru_cmd`, 72 bytes.
 #[repr(C)]
@@ -119,18 +126,47 @@ pub fn allocated_namespaces(fd: impl AsFd) -> Result<Vec<u8>, AdminError> {
     identify(fd, 0, 0x10)
 }
 
-fn identify(fd: impl AsFd, nsid: u32, cns: u32) -> Result<Vec<u8>, AdminError> {
-    let mut data = vec![0; IDENTIFY_LENGTH];
+/// The Sanitize Status log page (`NVME_IOCTL_ADMIN_CMD`, Get Log Page 81h): how far the
+/// sanitize operation of the whole drive is, and how the last one ended.
+///
+/// # Errors
+/// [`AdminError`]; controllers without Sanitize answer a status.
+pub fn sanitize_log(fd: impl AsFd) -> Result<Vec<u8>, AdminError> {
+    // Dwords, less one, in the upper half.
+    const DWORDS: u32 = 512 / 4 - 1;
     let command = AdminCommand {
-        opcode: OPCODE_IDENTIFY,
-        nsid,
-        // Exposed: the kernel writes through the number, which the compiler cannot see.
-        addr: data.as_mut_ptr().expose_provenance() as u64,
-        data_len: 4096,
-        cdw10: cns,
-        timeout_ms: IDENTIFY_TIMEOUT_MS,
+        opcode: OPCODE_GET_LOG_PAGE,
+        nsid: EVERY_NAMESPACE,
+        cdw10: SANITIZE_STATUS_LOG | DWORDS << 16,
         ..AdminCommand::default()
     };
+    ask(fd, command, SANITIZE_LOG_LENGTH)
+}
+
+/// Start, or with the action 1 leave, a sanitize operation (`NVME_IOCTL_ADMIN_CMD`, Sanitize).
+/// `cdw10` says how, `cdw11` is the pattern of an overwrite. The data of every namespace of
+/// the drive is destroyed. Returns at once; [`sanitize_log`] tells the rest.
+///
+/// # Errors
+/// [`AdminError`]; nothing was started then, unless the answer itself was lost.
+pub fn sanitize(fd: impl AsFd, cdw10: u32, cdw11: u32) -> Result<(), AdminError> {
+    let timeout_ms = ANSWER_TIMEOUT_MS;
+    run(fd, AdminCommand { opcode: OPCODE_SANITIZE, cdw10, cdw11, timeout_ms, ..AdminCommand::default() })
+}
+
+fn identify(fd: impl AsFd, nsid: u32, cns: u32) -> Result<Vec<u8>, AdminError> {
+    let command = AdminCommand { opcode: OPCODE_IDENTIFY, nsid, cdw10: cns, ..AdminCommand::default() };
+    ask(fd, command, IDENTIFY_LENGTH)
+}
+
+/// Run `command`, which makes the controller send `length` bytes.
+fn ask(fd: impl AsFd, mut command: AdminCommand, length: usize) -> Result<Vec<u8>, AdminError> {
+    let too_long = |_| AdminError::Kernel(io::ErrorKind::InvalidInput.into());
+    let mut data = vec![0; length];
+    // Exposed: the kernel writes through the number, which the compiler cannot see.
+    command.addr = data.as_mut_ptr().expose_provenance() as u64;
+    command.data_len = u32::try_from(length).map_err(too_long)?;
+    command.timeout_ms = ANSWER_TIMEOUT_MS;
     run(fd, command)?;
     Ok(data)
 }
@@ -148,7 +184,7 @@ pub fn format(fd: impl AsFd, nsid: u32, cdw10: u32, timeout_ms: u32) -> Result<(
 /// Private: `addr` and `data_len` must describe memory the kernel may write.
 fn run(fd: impl AsFd, mut command: AdminCommand) -> Result<(), AdminError> {
     // SAFETY: the kernel reads and writes one nvme_passthru_cmd through the pointer, which
-    // outlives the call; `addr` is zero, or a live buffer of `data_len` bytes (`identify`).
+    // outlives the call; `addr` is zero, or a live buffer of `data_len` bytes (`ask`).
     let status = unsafe { raw::nvme_ioctl_admin_cmd(fd.as_fd().as_raw_fd(), &raw mut command) }
         .map_err(|errno| AdminError::Kernel(errno.into()))?;
     match u16::try_from(status) {
@@ -176,5 +212,8 @@ mod tests {
         assert_eq!(namespace_id(&file).expect_err("not NVMe").raw_os_error(), Some(25 /* ENOTTY */));
         let Err(AdminError::Kernel(err)) = identify_controller(&file) else { panic!("not NVMe") };
         assert_eq!(err.raw_os_error(), Some(25 /* ENOTTY */));
+        for outcome in [sanitize_log(&file).map(drop), sanitize(&file, 2, 0)] {
+            assert!(matches!(outcome, Err(AdminError::Kernel(_))), "{outcome:?}");
+        }
     }
 }
