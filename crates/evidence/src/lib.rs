@@ -9,7 +9,10 @@
 //! The signature (ECDSA over P-384 with SHA-384, ASN.1 DER, base64) covers the
 //! canonical form of the body ([`canonical`]) and nothing else. The certificate
 //! travels along, so that a document can be checked offline; who it belongs to
-//! is known only to whoever pins it.
+//! is known only to whoever pins it. Documents about one node are kept in a
+//! [`chain`], countersigned by whoever keeps it.
+
+pub mod chain;
 
 mod canonical;
 mod key;

@@ -113,17 +113,22 @@ impl Signed {
         serde_json::from_slice(bytes).map_err(|error| VerifyError::Malformed { reason: error.to_string() })
     }
 
+    /// The document as JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        serde_json::json!({ "body": self.body, "signature": {
+            "algorithm": self.signature.algorithm,
+            "certificate": self.signature.certificate,
+            "value": self.signature.value,
+        }})
+    }
+
     /// The document as stored in a file: canonical, one line.
     ///
     /// # Errors
     /// [`CanonicalError`] when the body has no canonical form.
     pub fn to_text(&self) -> Result<String, CanonicalError> {
-        let document = serde_json::json!({ "body": self.body, "signature": {
-            "algorithm": self.signature.algorithm,
-            "certificate": self.signature.certificate,
-            "value": self.signature.value,
-        }});
-        let mut text = String::from_utf8_lossy(&canonical(&document)?).into_owned();
+        let mut text = String::from_utf8_lossy(&canonical(&self.to_value())?).into_owned();
         text.push('\n');
         Ok(text)
     }
