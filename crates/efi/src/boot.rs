@@ -91,16 +91,38 @@ pub fn add_boot_entry(
     let number = (0..=u16::MAX).find(|number| !taken(number)).ok_or(AddEntryError::Full)?;
     variable::write(efivars, &name(number), &LoadOption::for_loader(label, drive, path).encode())?;
     order.insert(0, number);
-    let order: Vec<u8> = order.into_iter().flat_map(u16::to_le_bytes).collect();
-    variable::write(efivars, "BootOrder", &order)?;
+    write_order(efivars, &order)?;
     Ok(number)
+}
+
+/// Take entry `number` out of the boot menu, and out of its order.
+///
+/// # Errors
+/// [`VariableError`]; the order may lack the entry while the entry is still there.
+pub fn remove_boot_entry(efivars: &Path, number: u16) -> Result<(), VariableError> {
+    let mut order = boot_order(efivars)?;
+    // The order first: firmware bears a number less, and some cry about one too many.
+    if order.contains(&number) {
+        order.retain(|other| *other != number);
+        write_order(efivars, &order)?;
+    }
+    variable::remove(efivars, &name(number))
+}
+
+/// An order of nothing is no variable: writing nothing is what efivarfs takes for removal.
+fn write_order(efivars: &Path, order: &[u16]) -> Result<(), VariableError> {
+    if order.is_empty() {
+        return variable::remove(efivars, "BootOrder");
+    }
+    let order: Vec<u8> = order.iter().copied().flat_map(u16::to_le_bytes).collect();
+    variable::write(efivars, "BootOrder", &order)
 }
 
 fn name(number: u16) -> String {
     format!("Boot{number:04X}")
 }
 
-fn boot_order(efivars: &Path) -> Result<Vec<u16>, AddEntryError> {
+fn boot_order(efivars: &Path) -> Result<Vec<u16>, VariableError> {
     let content = variable::read(efivars, "BootOrder")?.unwrap_or_default();
     let (numbers, _) = content.as_chunks::<2>();
     Ok(numbers.iter().map(|number| u16::from_le_bytes(*number)).collect())
@@ -130,6 +152,21 @@ mod tests {
         assert_eq!(boot_order(efivars).expect("order"), [1, 2, 0]);
         let expected = [(0, "old".into()), (1, "debian".into()), (2, "other".into())];
         assert_eq!(labels(efivars), expected);
+    }
+
+    #[test]
+    fn an_entry_that_is_removed_is_in_no_order() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let efivars = dir.path();
+        for label in ["one", "two"] {
+            add_boot_entry(efivars, label, &DRIVE, r"\x.efi").expect("added");
+        }
+        remove_boot_entry(efivars, 0).expect("removed");
+        assert_eq!(labels(efivars), [(1, "two".to_owned())]);
+        assert_eq!(boot_order(efivars).expect("order"), [1]);
+        remove_boot_entry(efivars, 1).expect("removed");
+        remove_boot_entry(efivars, 1).expect("what is gone is gone");
+        assert!(!variable::path(efivars, "BootOrder").exists(), "an order of nothing is no order");
     }
 
     #[test]

@@ -8,12 +8,13 @@
 //! The directory is a parameter, so all of it is tested on plain files.
 
 mod boot;
+mod device_path;
 mod geometry;
 mod loader;
 mod option;
 mod variable;
 
-pub use boot::{AddEntryError, BootEntry, add_boot_entry, boot_entries};
+pub use boot::{AddEntryError, BootEntry, add_boot_entry, boot_entries, remove_boot_entry};
 pub use loader::{FindLoaderError, Loader, find_loader};
 pub use option::{HardDrive, LoadOption, MalformedOption};
 pub use variable::VariableError;

@@ -78,6 +78,13 @@ impl LoadOption {
         })
     }
 
+    /// Where it boots from, as `efibootmgr -v` shows it.
+    #[must_use]
+    pub fn device_path(&self) -> String {
+        let (length, path) = self.rest.split_first_chunk::<2>().unwrap_or((&[0, 0], &[]));
+        crate::device_path::text(path.get(..usize::from(u16::from_le_bytes(*length))).unwrap_or_default())
+    }
+
     /// True when one node of its device path is a partition of a hard drive.
     #[must_use]
     pub fn is_for_a_hard_drive(&self) -> bool {
