@@ -12,7 +12,7 @@ CA_BUNDLE := etc/ssl/certs/ca-certificates.crt
 CA_FILE   := $(addprefix --file $(CA_BUNDLE)=,$(wildcard /$(CA_BUNDLE)))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps binaries dist images demo test check unit boot deny bench-image clean
+.PHONY: help deps binaries dist images demo test check unit boot deny bench-image bench-erase clean
 
 help: ## print this list
 	@echo "Billet turns bare metal into running machines, and back."
@@ -59,6 +59,11 @@ bench-image: binaries ## our write of an image against everybody's, as root (BEN
 	@scripts/install-deps.sh bench
 	$(CARGO) build --locked --release -p bench
 	$(RELEASE)/billet-bench image $(BENCH)
+
+bench-erase: binaries ## our erase of one and of eight loop devices against everybody's, as root (BENCH="--quick", "--commit")
+	@scripts/install-deps.sh bench
+	$(CARGO) build --locked --release -p bench
+	$(RELEASE)/billet-bench erase $(BENCH)
 
 deps: ## install the Debian packages that are missing
 	@scripts/install-deps.sh

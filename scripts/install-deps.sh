@@ -2,7 +2,7 @@
 # Installs the Debian packages that are missing. Prints what it installs; says nothing and
 # touches nothing when all is there. One list per need: add yours.
 #   install-deps.sh         what building and testing needs
-#   install-deps.sh bench   and what `make bench-image` compares with, nginx for some tests too
+#   install-deps.sh bench   and what `make bench-…` compares with, nginx for some tests too
 set -eu
 
 # billet-image: boot loaders, file systems, a Debian, image formats.
@@ -20,10 +20,10 @@ packages="$packages mount ca-certificates"
 case "${1:-}" in
 '') ;;
 bench)
-	# The server, and the peers: each is somebody's way to put an image on a disk. nginx starts a
+	# The server, and the peers: each is somebody's way to fill a disk or to empty one. nginx starts a
 	# service of its own where there is an init, so it is not for everybody's machine; tests that
 	# want it say so when it is not there.
-	packages="$packages nginx-light bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz"
+	packages="$packages nginx-light bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz nwipe"
 	;;
 *)
 	echo "install-deps: unknown list $1" >&2

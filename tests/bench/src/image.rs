@@ -201,7 +201,7 @@ fn digest(file: &Path) -> Result<String> {
 }
 
 /// `2 × AMD EPYC, Debian …, Linux 6.1`.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let processor = program::bash("sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1", Path::new("/"));
     let kernel = program::bash("uname -r", Path::new("/")).context("uname").unwrap_or_default();

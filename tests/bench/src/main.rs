@@ -3,10 +3,13 @@
 //! ```text
 //! content ─▶ forms ─▶ server (nginx) ─┐
 //!                                     ├─▶ measure ─▶ row ─▶ report
-//! target (loop on tmpfs, on disk) ────┘   ours, peers, single stages
+//! target (loop on tmpfs, on disk) ────┤   ours, peers, single stages
+//!                                     └─▶ measure ─▶ erase::row ─▶ erase::report
 //! ```
 
 mod content;
+mod document;
+mod erase;
 mod forms;
 mod image;
 mod measure;
@@ -33,6 +36,8 @@ struct Cli {
 enum Job {
     /// Images onto disks: every format, every peer, and the limit of this machine.
     Image(image::Args),
+    /// Disks emptied, one and eight at once: ours, peers, and the disks' own rate.
+    Erase(erase::Args),
     /// Run a command and say what it cost. What `image` measures with.
     #[command(hide = true)]
     Measure(measure::Args),
@@ -47,6 +52,7 @@ enum Job {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().job {
         Job::Image(args) => image::run(&args),
+        Job::Erase(args) => erase::run(&args),
         Job::Measure(args) => measure::run(&args),
         Job::Stage { stage } => stages::run(&stage).map(|()| ExitCode::SUCCESS),
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{row::Row, stages::Stages};
+use crate::{document, row::Row, stages::Stages};
 
 /// A row as it is kept, so that a benchmark goes on where it was interrupted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,21 +117,12 @@ pub(crate) fn table(rows: &[&Row], committed: &BTreeMap<String, Ratio>) -> Strin
     text
 }
 
-/// Where the table goes in `docs/figures.md`.
-const BEGIN: &str = "<!-- bench-image: written by `make bench-image BENCH=--commit` -->";
-const END: &str = "<!-- /bench-image -->";
-
 /// Put the table of `rows` into the document at `path`, between its marks.
 ///
 /// # Errors
 /// When the marks are not there, or the file cannot be written.
 pub(crate) fn publish(path: &Path, rows: &[&Row], how: &str) -> Result<()> {
-    let text = fs::read_to_string(path)?;
-    let (before, rest) =
-        text.split_once(BEGIN).with_context(|| format!("{} has no {BEGIN}", path.display()))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("{} has no {END}", path.display()))?;
-    fs::write(path, format!("{before}{BEGIN}\n{}{END}{after}", markdown(rows, how)))?;
-    Ok(())
+    document::publish(path, "bench-image", &markdown(rows, how))
 }
 
 /// The table for `docs/figures.md`.
@@ -198,20 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_gets_the_table_between_its_marks() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("figures.md");
-        fs::write(&path, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
-        publish(&path, &[&row(3.0)], "how").unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(
-            text.starts_with("before\n") && text.ends_with("\nafter\n") && !text.contains("old"),
-            "{text}"
-        );
-        assert!(text.contains("| raw.zst/tmpfs | **3.00 s** |"), "{text}");
-        publish(&path, &[&row(3.0)], "how").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), text, "again is the same");
-        fs::write(&path, "no marks").unwrap();
-        assert!(publish(&path, &[], "").is_err());
+    fn the_table_for_the_document_has_the_row() {
+        assert!(markdown(&[&row(3.0)], "how").contains("| raw.zst/tmpfs | **3.00 s** |"));
     }
 }

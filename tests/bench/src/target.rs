@@ -45,7 +45,9 @@ impl Scratch {
     pub(crate) fn mount(path: &Path) -> Result<Self> {
         fs::create_dir_all(path)?;
         let path = path.canonicalize()?;
-        detach(&path.join("disk"))?;
+        for file in fs::read_dir(&path)? {
+            detach(&file?.path())?;
+        }
         while run(Command::new("umount").arg(&path)).is_ok() {}
         run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=12g", "billet-bench"]).arg(&path))
             .context("root is needed")?;
