@@ -1,10 +1,16 @@
 //! Who uses a disk, for the person who is told that it is busy.
 
+mod tear_down;
+mod tree;
+
 use std::{
     fs::{self, Metadata},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+pub use tear_down::{TearDownError, tear_down};
+pub use tree::{Layer, Tree, TreeError};
 
 /// The users of the block device numbered `device`, as far as the kernel
 /// tells: mounts, swaps, and what is stacked on it or on its partitions.
