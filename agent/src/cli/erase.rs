@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use erase::{Abilities, Conditions, Context, Mode, Plan, Policy, Progress, Seed, Subject};
+use erase::{Abilities, Clock, Conditions, Context, Mode, Plan, Policy, Progress, Seed, Subject};
 use evidence::Signed;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
@@ -135,7 +135,7 @@ fn prepare(args: &Args) -> anyhow::Result<Result<Vec<Ready>, Vec<String>>> {
         let subject = Subject::read(Path::new("/"), disk)?;
         let abilities =
             Abilities::read(&path).with_context(|| format!("asking {} what it can do", path.display()))?;
-        match erase::plan(subject.clone(), abilities, args.policy()) {
+        match erase::plan(subject.clone(), &abilities, args.policy()) {
             Ok(plan) => ready.push(Ready { subject, plan }),
             Err(refusal) => refusals.push(refusal.to_string()),
         }
@@ -186,7 +186,7 @@ fn erase_one(subject: &Subject, plan: Plan) -> anyhow::Result<(Value, bool)> {
         bar.set_position(progress.done.0);
     };
     let seed = Seed::random().map_err(|err| anyhow::anyhow!("no random numbers: {err}"))?;
-    let mut conditions = Conditions { seed, clock: &mut now, progress: &mut show };
+    let mut conditions = Conditions { seed, time: &mut Clock::new(now), progress: &mut show };
     let outcome = erase::execute(plan, &mut drive, &mut conditions);
     bar.finish_and_clear();
     let context = context();

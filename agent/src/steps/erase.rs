@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use erase::{Abilities, Conditions, Context, Mode, Policy, ReadOnly, Refusal, Seed, Subject};
+use erase::{Abilities, Clock, Conditions, Context, Mode, Policy, ReadOnly, Refusal, Seed, Subject};
 use model::{Bytes, inventory::Disk};
 use serde_json::{Map, Value};
 use wire::ipa::ErrorClass;
@@ -123,7 +123,7 @@ impl Work<'_> {
         let subject = Subject::read(Path::new("/"), disk).map_err(|err| fail("not looked at", &err))?;
         let abilities =
             Abilities::read(Path::new(&path)).map_err(|err| fail("it does not say what it can", &err))?;
-        let plan = match erase::plan(subject.clone(), abilities, self.policy) {
+        let plan = match erase::plan(subject.clone(), &abilities, self.policy) {
             Ok(plan) => plan,
             Err(refusal) if refusal.is_skip() => return self.skipped(&subject, &refusal),
             Err(refusal) => return Err(fail("not erased", &refusal)),
@@ -140,7 +140,7 @@ impl Work<'_> {
         }
         let mut conditions = Conditions {
             seed: Seed::random().map_err(|err| fail("no random numbers to prove it with", &err))?,
-            clock: &mut now,
+            time: &mut Clock::new(now),
             progress: &mut |progress| self.tally.tell(&path, progress),
         };
         let erased =

@@ -48,7 +48,7 @@ pub enum CanaryError {
 }
 
 /// The stamps on one disk.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Canaries(Vec<(Piece, Vec<u8>)>);
 
 impl Canaries {

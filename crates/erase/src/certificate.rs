@@ -124,6 +124,8 @@ fn attempts(attempts: &[Attempt]) -> Value {
             "end": attempt.end,
             "result": if attempt.error.is_none() { "ok" } else { "failed" },
             "error": attempt.error,
+            "resumed": attempt.resumed,
+            "details": attempt.answer,
         })
     };
     attempts.iter().map(one).collect()

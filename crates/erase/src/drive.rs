@@ -1,44 +1,146 @@
 //! The port to a disk that can erase itself.
 
-use std::io;
+use std::{collections::BTreeMap, io, time::Duration};
 
 use disk::{Device, FakeDisk, Target};
-use sys::nvme::AdminError;
+use serde::Serialize;
 
-use crate::abilities::format_command;
+use crate::{SelfErase, nvme};
 
-/// Format's secure erase setting (SES), NVM Express Base Specification 5.14.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecureErase {
-    /// SES 1: all user data is erased.
-    UserData,
-    /// SES 2: the key is destroyed. Real only when FNA bit 2 says so.
-    Cryptographic,
+/// What a drive answered, for the record: the command's dwords, status, sense,
+/// the drive's own state before and after. Never a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Answer(pub BTreeMap<&'static str, String>);
+
+impl Answer {
+    /// With one more fact; a later one of the same name wins.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.0.insert(name, value.to_string());
+        self
+    }
+
+    /// In one line: `sstat_after 0x101, status 0x0`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.0.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// With all the facts of `later`.
+    #[must_use]
+    pub fn and(mut self, later: Answer) -> Self {
+        self.0.extend(later.0);
+        self
+    }
 }
 
-/// A format may take hours on a large drive; the block layer's own limit is a
-/// minute. Four hours is longer than any drive's stated time known to us.
-const FORMAT_TIMEOUT_MS: u32 = 4 * 60 * 60 * 1000;
+/// A part of a whole, in 65,536ths: how NVMe and SCSI tell progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fraction(pub u16);
 
-/// Why a drive did not format itself.
+impl Fraction {
+    /// This part of `whole`.
+    #[must_use]
+    pub fn of(self, whole: u64) -> u64 {
+        u64::try_from(u128::from(whole) * u128::from(self.0) / 65_536).unwrap_or(whole)
+    }
+}
+
+/// What a drive says it is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It reads and writes; nothing else is known.
+    Ready,
+    /// It erases itself. Reads and writes may be refused meanwhile.
+    Erasing {
+        /// In which way.
+        erase: SelfErase,
+        /// How far it is, where it tells.
+        done: Option<Fraction>,
+        /// How long the whole takes by its own word.
+        estimate: Option<Duration>,
+    },
+    /// It says that its last erase went well, whenever that was.
+    Done {
+        /// The drive's words.
+        answer: Answer,
+    },
+    /// Its last erase failed; it may refuse reads and writes until it is recovered.
+    Failed {
+        /// The drive's words.
+        answer: Answer,
+    },
+    /// Somebody's password locks it.
+    Locked {
+        /// The drive's words.
+        answer: Answer,
+    },
+}
+
+/// Why a command to a drive did not do what it says.
 #[derive(Debug, thiserror::Error)]
-pub enum FormatError {
-    /// It is no NVMe drive.
-    #[error("this disk has no NVMe Format")]
-    Unsupported,
-    /// The controller or the kernel said no.
-    #[error("NVMe Format failed")]
-    Failed(#[source] AdminError),
+pub enum CommandError {
+    /// The drive has no such command.
+    #[error("this disk has no {command}")]
+    Unsupported {
+        /// As the standard names it.
+        command: &'static str,
+    },
+    /// The drive said no.
+    #[error("the drive refused {command}: {reason}")]
+    Refused {
+        /// As the standard names it.
+        command: &'static str,
+        /// What its answer means, and what to do.
+        reason: String,
+        /// The drive's words.
+        answer: Answer,
+    },
+    /// The kernel got no answer, or did not ask.
+    #[error("{command} got no answer from the drive")]
+    Kernel {
+        /// As the standard names it.
+        command: &'static str,
+        /// What the kernel said.
+        #[source]
+        err: io::Error,
+    },
+}
+
+impl CommandError {
+    /// The drive's words, where it had any.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        match self {
+            CommandError::Refused { answer, .. } => answer.clone(),
+            CommandError::Unsupported { .. } | CommandError::Kernel { .. } => Answer::default(),
+        }
+    }
 }
 
 /// A disk that is written, read back, and asked to erase itself.
 pub trait Drive: Target {
-    /// Format the namespace, keeping its block format and protection settings.
-    /// Returns when the drive says it is done, which proves nothing.
+    /// What it is doing. A drive that erased itself goes on doing so over a
+    /// reset, a power loss and a change of agents.
     ///
     /// # Errors
-    /// [`FormatError`]; the content is undefined then.
-    fn nvme_format(&mut self, erase: SecureErase) -> Result<(), FormatError>;
+    /// [`CommandError`]; what it does is then unknown.
+    fn state(&mut self) -> Result<State, CommandError>;
+
+    /// Begin `erase`. Some return at once and go on in the background, which
+    /// [`Drive::state`] tells; the others return when the drive says it is done.
+    /// Either proves nothing.
+    ///
+    /// # Errors
+    /// [`CommandError`]; the content is undefined then.
+    fn begin(&mut self, erase: SelfErase) -> Result<Answer, CommandError>;
+
+    /// Out of a failed erase or a lock, so that the disk reads and writes again.
+    ///
+    /// # Errors
+    /// [`CommandError`]; it still refuses.
+    fn recover(&mut self) -> Result<Answer, CommandError>;
 
     /// Have the kernel forget the partitions that are gone.
     ///
@@ -48,12 +150,24 @@ pub trait Drive: Target {
 }
 
 impl Drive for Device {
-    fn nvme_format(&mut self, erase: SecureErase) -> Result<(), FormatError> {
+    fn state(&mut self) -> Result<State, CommandError> {
+        Ok(State::Ready)
+    }
+
+    fn begin(&mut self, erase: SelfErase) -> Result<Answer, CommandError> {
         // The descriptor that is held, not the name: a name may pass to another drive.
-        let id = sys::nvme::namespace_id(&*self).map_err(|_| FormatError::Unsupported)?;
-        let namespace = sys::nvme::identify_namespace(&*self, id).map_err(FormatError::Failed)?;
-        let command = format_command(&namespace, erase);
-        sys::nvme::format(&*self, id, command, FORMAT_TIMEOUT_MS).map_err(FormatError::Failed)
+        match erase {
+            SelfErase::NvmeFormat(setting) => nvme::format(self, setting),
+            SelfErase::NvmeSanitize(_)
+            | SelfErase::AtaSanitize(_)
+            | SelfErase::AtaSecurity(_)
+            | SelfErase::ScsiSanitize(_)
+            | SelfErase::OpalRevert => Err(CommandError::Unsupported { command: erase.name() }),
+        }
+    }
+
+    fn recover(&mut self) -> Result<Answer, CommandError> {
+        Err(CommandError::Unsupported { command: "recovery from a failed erase" })
     }
 
     fn reread_partitions(&mut self) -> io::Result<()> {
@@ -62,8 +176,16 @@ impl Drive for Device {
 }
 
 impl Drive for FakeDisk {
-    fn nvme_format(&mut self, _erase: SecureErase) -> Result<(), FormatError> {
-        Err(FormatError::Unsupported)
+    fn state(&mut self) -> Result<State, CommandError> {
+        Ok(State::Ready)
+    }
+
+    fn begin(&mut self, erase: SelfErase) -> Result<Answer, CommandError> {
+        Err(CommandError::Unsupported { command: erase.name() })
+    }
+
+    fn recover(&mut self) -> Result<Answer, CommandError> {
+        Err(CommandError::Unsupported { command: "recovery from a failed erase" })
     }
 
     fn reread_partitions(&mut self) -> io::Result<()> {

@@ -1,15 +1,19 @@
 //! Carrying out a plan: canaries, the method, the proof, and the next method
 //! when there is no proof.
 
+use std::time::Duration;
+
 use disk::Target;
 use model::Bytes;
 
 use crate::{
-    Drive, Method, Plan, Policy, Proof, Seed, Subject, Unproven,
+    Answer, Drive, Method, Plan, Policy, Proof, Seed, SelfErase, SelfEraseError, State, Subject, Time,
+    Unproven,
     canary::{Canaries, CanaryError},
     prove::{Attempt, Expectation, Memory, Search, UNIT},
     seed::Draw,
-    wipe::{WipeError, wipe, zero_out},
+    watch::Watch,
+    wipe::{WipeError, overwrite, zero_out},
     zones::Zones,
 };
 
@@ -18,8 +22,8 @@ use crate::{
 pub enum Phase {
     /// Writing the canaries.
     Canaries,
-    /// The drive erases itself; there is no number until it is done.
-    Format,
+    /// The drive erases itself; not every drive tells how far it is.
+    ByDrive,
     /// Zeros by the kernel or the device.
     Zero,
     /// Writing.
@@ -34,7 +38,7 @@ impl Phase {
     pub fn name(self) -> &'static str {
         match self {
             Phase::Canaries => "canaries",
-            Phase::Format => "format",
+            Phase::ByDrive => "by the drive",
             Phase::Zero => "zero",
             Phase::Overwrite => "overwrite",
             Phase::Verify => "verify",
@@ -51,21 +55,27 @@ pub struct Progress {
     pub done: Bytes,
     /// Bytes to be done in it.
     pub total: Bytes,
+    /// How long the whole phase takes by the drive's own word.
+    pub estimate: Option<Duration>,
 }
 
 /// The world a plan is carried out in.
 pub struct Conditions<'a> {
     /// What the sample is drawn with: [`Seed::random`], or a chosen one in a test.
     pub seed: Seed,
-    /// The time, RFC 3339.
-    pub clock: &'a mut dyn FnMut() -> String,
+    /// The time, and patience.
+    pub time: &'a mut dyn Time,
     /// Told after every step.
     pub progress: &'a mut dyn FnMut(Progress),
 }
 
 impl Conditions<'_> {
+    fn watch(&mut self) -> Watch<'_> {
+        Watch { time: self.time, progress: self.progress, limit: None }
+    }
+
     fn tell(&mut self, phase: Phase, done: Bytes, total: Bytes) {
-        (self.progress)(Progress { phase, done, total });
+        (self.progress)(Progress { phase, done, total, estimate: None });
     }
 }
 
@@ -121,7 +131,10 @@ pub enum AttemptError {
     /// The canaries could not be placed; nothing was erased.
     #[error("the disk could not be prepared for proof")]
     Canary(#[from] CanaryError),
-    /// The method failed.
+    /// The drive did not erase itself.
+    #[error("the drive's own erase failed")]
+    ByDrive(#[from] SelfEraseError),
+    /// The host could not overwrite it.
     #[error("the erase failed")]
     Wipe(#[from] WipeError),
     /// The method claims success and the disk shows otherwise.
@@ -140,31 +153,17 @@ pub fn execute<D: Drive>(
 ) -> Result<Erased, EraseError> {
     let Plan { subject, policy, methods, zones, mut notes } = plan;
     same_disk(&subject, drive)?;
-    let mut attempts = Vec::new();
-    let mut last = None;
-    for method in methods {
-        let start = (conditions.clock)();
-        let outcome = attempt(method, policy, drive, &zones, conditions);
-        let error = outcome.as_ref().err().map(chain);
-        attempts.push(Attempt { method, start, end: (conditions.clock)(), error });
-        match outcome {
-            Ok(proof) => {
-                notes.extend(forget_partitions(drive));
-                return Ok(Erased { subject, policy, method, attempts, proof, notes });
-            }
-            Err(error) => {
-                tracing::warn!(
-                    disk = subject.path(),
-                    method = method.name(),
-                    error = chain(&error),
-                    "not erased"
-                );
-                last = Some(error);
-            }
+    let mut run =
+        Run { disk: subject.path(), policy, zones: &zones, drive, conditions, attempts: Vec::new() };
+    let outcome = run.all(&methods, &mut notes);
+    let attempts = run.attempts;
+    match outcome {
+        Ok((method, proof)) => {
+            notes.extend(forget_partitions(drive));
+            Ok(Erased { subject, policy, method, attempts, proof, notes })
         }
+        Err(last) => Err(EraseError::NotErased { disk: subject.path(), attempts, last }),
     }
-    let last = last.expect("INVARIANT: a plan has at least one method");
-    Err(EraseError::NotErased { disk: subject.path(), attempts, last })
 }
 
 fn same_disk(subject: &Subject, drive: &impl Target) -> Result<(), EraseError> {
@@ -175,64 +174,167 @@ fn same_disk(subject: &Subject, drive: &impl Target) -> Result<(), EraseError> {
     Err(EraseError::AnotherDisk { disk: subject.path(), planned, actual, block: drive.block().get() })
 }
 
-fn attempt<D: Drive>(
-    method: Method,
+/// One disk being erased.
+struct Run<'a, 'b, D> {
+    disk: String,
     policy: Policy,
-    drive: &mut D,
-    zones: &Zones,
-    conditions: &mut Conditions,
-) -> Result<Proof, AttemptError> {
-    let unit = UNIT.max(drive.block().get());
-    let seed = conditions.seed;
-    // Not the sample's own draw: its places would then be stamped and not sampled.
-    let mut draw = Draw::after(seed);
-    conditions.tell(Phase::Canaries, Bytes(0), zones.bytes());
-    let expectation = Expectation::of(method);
-    let memory = match expectation {
-        Expectation::Changed | Expectation::Blank => Memory::of(drive, zones, unit, seed),
-        Expectation::Zeros => Memory::default(),
-    };
-    let canaries = Canaries::place(drive, zones, unit, &mut draw)?;
-    wipe(method, drive, zones, policy.passes, &mut draw, &mut |phase, done, total| {
-        conditions.tell(phase, done, total);
-    })?;
-    let search = Search {
-        zones,
-        unit,
-        verify: policy.verify,
-        expectation,
-        seed,
-        canaries: &canaries,
-        memory: &memory,
-    };
-    let proof = search.run(drive, &mut |phase, done, total| conditions.tell(phase, done, total))?;
-    if expectation != Expectation::Zeros {
-        scrub(drive, unit, &search, conditions)?;
-    }
-    Ok(proof)
+    zones: &'a Zones,
+    drive: &'a mut D,
+    conditions: &'a mut Conditions<'b>,
+    attempts: Vec<Attempt>,
 }
 
-/// After a drive erased itself its ends hold anything; nothing may take that for
-/// a partition table.
-fn scrub<D: Drive>(
-    drive: &mut D,
-    unit: u64,
-    search: &Search,
-    conditions: &mut Conditions,
-) -> Result<(), AttemptError> {
-    let zones = Zones::of_scrub(drive.size(), drive.block());
-    let mut tell = |phase, done, total| conditions.tell(phase, done, total);
-    zero_out(drive, &zones, &mut tell)?;
-    let ends = Search {
-        zones: &zones,
-        unit,
-        verify: crate::Verify::Full,
-        expectation: Expectation::Zeros,
-        memory: &Memory::default(),
-        ..*search
-    };
-    ends.run(drive, &mut tell)?;
-    Ok(())
+impl<D: Drive> Run<'_, '_, D> {
+    /// One method after the other until one is proven.
+    fn all(&mut self, methods: &[Method], notes: &mut Vec<String>) -> Result<(Method, Proof), AttemptError> {
+        if let Some(proven) = self.on_arrival(methods, notes)? {
+            return Ok(proven);
+        }
+        let mut last = None;
+        for &method in methods {
+            match self.record(method, false, |run, answer| run.afresh(method, answer)) {
+                Ok(proof) => return Ok((method, proof)),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.expect("INVARIANT: a plan has at least one method"))
+    }
+
+    /// What an earlier agent left: an erase under way is watched to its end, a
+    /// failed one or a lock is undone.
+    fn on_arrival(
+        &mut self,
+        methods: &[Method],
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(Method, Proof)>, AttemptError> {
+        match self.drive.state() {
+            Ok(State::Ready | State::Done { .. }) => Ok(None),
+            Ok(State::Failed { .. }) => Ok(self.recover("its last erase had failed", notes)),
+            Ok(State::Locked { .. }) => Ok(self.recover("it was locked", notes)),
+            Ok(State::Erasing { erase, .. }) => self.watch_on(erase, methods, notes),
+            Err(error) => {
+                notes.push(format!("it did not say what it was doing: {}", chain(&error)));
+                Ok(None)
+            }
+        }
+    }
+
+    /// A drive that cannot be recovered shows that in every attempt that follows.
+    fn recover<T>(&mut self, found: &str, notes: &mut Vec<String>) -> Option<T> {
+        notes.push(match self.drive.recover() {
+            Ok(answer) => format!("{found}; recovered: {}", answer.words()),
+            Err(error) => format!("{found}; it could not be recovered: {}", chain(&error)),
+        });
+        None
+    }
+
+    /// Without canaries the end of a foreign erase counts only where every
+    /// block has to be blank after it; else the disk is erased again.
+    fn watch_on(
+        &mut self,
+        erase: SelfErase,
+        methods: &[Method],
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(Method, Proof)>, AttemptError> {
+        let method = Method::ByDrive(erase);
+        notes.push(format!("it was erasing itself by {} when this agent came", erase.name()));
+        match self.conditions.watch().to_the_end(self.drive) {
+            Ok(_) => {}
+            Err(SelfEraseError::Failed { .. }) => return Ok(self.recover("that erase failed", notes)),
+            Err(error) => return Err(error.into()),
+        }
+        if !methods.contains(&method) || Expectation::of(method) == Expectation::Changed {
+            return Ok(None);
+        }
+        let proof =
+            self.record(method, true, |run, _| run.prove(method, &Canaries::default(), &Memory::default()));
+        Ok(proof.ok().map(|proof| (method, proof)))
+    }
+
+    /// Try `method` and keep what came of it.
+    fn record(
+        &mut self,
+        method: Method,
+        resumed: bool,
+        run: impl FnOnce(&mut Self, &mut Answer) -> Result<Proof, AttemptError>,
+    ) -> Result<Proof, AttemptError> {
+        let start = self.conditions.time.stamp();
+        let mut answer = Answer::default();
+        let outcome = run(self, &mut answer);
+        let error = outcome.as_ref().err().map(|error| chain(error));
+        if let Some(error) = &error {
+            tracing::warn!(disk = self.disk, method = method.name(), error, "not erased");
+        }
+        let end = self.conditions.time.stamp();
+        self.attempts.push(Attempt { method, start, end, resumed, answer, error });
+        outcome
+    }
+
+    /// Canaries, the method, the proof.
+    fn afresh(&mut self, method: Method, answer: &mut Answer) -> Result<Proof, AttemptError> {
+        let unit = self.unit();
+        let seed = self.conditions.seed;
+        // Not the sample's own draw: its places would then be stamped and not sampled.
+        let mut draw = Draw::after(seed);
+        self.conditions.tell(Phase::Canaries, Bytes(0), self.zones.bytes());
+        let memory = match Expectation::of(method) {
+            Expectation::Changed | Expectation::Blank => Memory::of(self.drive, self.zones, unit, seed),
+            Expectation::Zeros => Memory::default(),
+        };
+        let canaries = Canaries::place(self.drive, self.zones, unit, &mut draw)?;
+        self.wipe(method, &mut draw, answer)?;
+        self.prove(method, &canaries, &memory)
+    }
+
+    fn wipe(&mut self, method: Method, draw: &mut Draw, answer: &mut Answer) -> Result<(), AttemptError> {
+        let Self { policy, zones, drive, conditions, .. } = self;
+        let mut tell = |phase, done, total| conditions.tell(phase, done, total);
+        match method {
+            Method::ByDrive(erase) => {
+                let outcome = conditions.watch().erase(*drive, erase);
+                *answer = outcome.as_ref().map_or_else(SelfEraseError::answer, Answer::clone);
+                outcome?;
+                drive.sync().map_err(WipeError::Sync)?;
+            }
+            Method::ZeroOut | Method::Metadata => zero_out(*drive, zones, &mut tell)?,
+            Method::Overwrite => overwrite(*drive, zones, policy.passes, draw, &mut tell)?,
+        }
+        Ok(())
+    }
+
+    fn prove(&mut self, method: Method, canaries: &Canaries, memory: &Memory) -> Result<Proof, AttemptError> {
+        let (unit, seed, zones) = (self.unit(), self.conditions.seed, self.zones);
+        let expectation = Expectation::of(method);
+        let search = Search { zones, unit, verify: self.policy.verify, expectation, seed, canaries, memory };
+        let mut tell = |phase, done, total| self.conditions.tell(phase, done, total);
+        let proof = search.run(self.drive, &mut tell)?;
+        if expectation != Expectation::Zeros {
+            self.scrub(&search)?;
+        }
+        Ok(proof)
+    }
+
+    /// After a drive erased itself its ends hold anything; nothing may take that
+    /// for a partition table.
+    fn scrub(&mut self, search: &Search) -> Result<(), AttemptError> {
+        let zones = Zones::of_scrub(self.drive.size(), self.drive.block());
+        let mut tell = |phase, done, total| self.conditions.tell(phase, done, total);
+        zero_out(self.drive, &zones, &mut tell)?;
+        let ends = Search {
+            zones: &zones,
+            verify: crate::Verify::Full,
+            expectation: Expectation::Zeros,
+            memory: &Memory::default(),
+            ..*search
+        };
+        ends.run(self.drive, &mut tell)?;
+        Ok(())
+    }
+
+    /// The smallest piece that is stamped and sampled.
+    fn unit(&self) -> u64 {
+        UNIT.max(self.drive.block().get())
+    }
 }
 
 /// The kernel may keep showing partitions that are gone; that is worth a note,
@@ -246,9 +348,9 @@ fn forget_partitions(drive: &mut impl Drive) -> Option<String> {
 }
 
 /// An error and its causes in one line, for records that outlive it.
-fn chain(error: &AttemptError) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());

@@ -2,62 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Abilities, SecureErase, Subject, zones::Zones};
-
-/// How the data is made unreadable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// NVMe Format with a secure erase setting.
-    NvmeFormat(SecureErase),
-    /// Zeros over every addressable block, made by the kernel or the device
-    /// (`BLKZEROOUT`, which forbids the device to merely unmap).
-    ZeroOut,
-    /// Zeros over every addressable block, written by us; random passes before them if the policy asks.
-    Overwrite,
-    /// Partition tables and signatures only. The data stays.
-    Metadata,
-}
-
-/// What a method is worth, in the words of NIST SP 800-88.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Nothing: the data is still there.
-    None,
-    /// Not readable through the device's own interface.
-    Clear,
-    /// Not readable with laboratory means.
-    Purge,
-}
-
-impl Method {
-    /// As certificates and commands name it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::NvmeFormat(SecureErase::Cryptographic) => "nvme.format.crypto",
-            Method::NvmeFormat(SecureErase::UserData) => "nvme.format.user-data",
-            Method::ZeroOut => "zero-out",
-            Method::Overwrite => "overwrite",
-            Method::Metadata => "metadata",
-        }
-    }
-
-    /// What it is worth, and the rule that says so.
-    #[must_use]
-    pub fn level(self) -> (Level, &'static str) {
-        match self {
-            Method::NvmeFormat(_) => {
-                (Level::Clear, "NVMe Format is purge only where the vendor says so; unasked, it is clear")
-            }
-            Method::ZeroOut | Method::Overwrite => (
-                Level::Clear,
-                "every addressable block overwritten; spare and remapped blocks keep their data",
-            ),
-            Method::Metadata => (Level::None, "only partition tables and signatures were overwritten"),
-        }
-    }
-}
+use crate::{Abilities, Level, Method, Subject, zones::Zones};
 
 /// What is to be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,7 +194,7 @@ impl Plan {
 ///
 /// # Errors
 /// [`Refusal`] when the disk must not, or cannot, be erased as the policy asks.
-pub fn plan(subject: Subject, abilities: Abilities, policy: Policy) -> Result<Plan, Refusal> {
+pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<Plan, Refusal> {
     refuse(&subject, policy)?;
     let mut notes = Vec::new();
     let (methods, zones) = match policy.mode {
@@ -291,7 +236,7 @@ fn refuse(subject: &Subject, policy: Policy) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn full_methods(abilities: Abilities, policy: Policy, notes: &mut Vec<String>) -> Vec<Method> {
+fn full_methods(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> Vec<Method> {
     let by_host = if policy.passes > 1 {
         notes.push(format!("{} passes are written by the host", policy.passes));
         vec![Method::Overwrite]
@@ -305,22 +250,13 @@ fn full_methods(abilities: Abilities, policy: Policy, notes: &mut Vec<String>) -
     methods
 }
 
-fn by_drive(abilities: Abilities, policy: Policy, notes: &mut Vec<String>) -> Vec<Method> {
-    let Some(format) = abilities.format else { return Vec::new() };
-    if !policy.device_erase {
-        notes.push("NVMe Format is switched off by the policy".to_owned());
+fn by_drive(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> Vec<Method> {
+    let erases = abilities.erases(notes);
+    if !policy.device_erase && !erases.is_empty() {
+        notes.push("the drive's own erase is switched off by the policy".to_owned());
         return Vec::new();
     }
-    if format.reaches_all && format.namespaces > 1 {
-        // This plan is permission for one disk; the other namespaces are other disks.
-        notes.push(format!("NVMe Format would erase all {} namespaces of the controller", format.namespaces));
-        return Vec::new();
-    }
-    if format.cryptographic {
-        vec![Method::NvmeFormat(SecureErase::Cryptographic), Method::NvmeFormat(SecureErase::UserData)]
-    } else {
-        vec![Method::NvmeFormat(SecureErase::UserData)]
-    }
+    erases.into_iter().map(Method::ByDrive).collect()
 }
 
 #[cfg(test)]

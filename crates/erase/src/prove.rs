@@ -6,7 +6,7 @@ use model::Bytes;
 use serde::Serialize;
 
 use crate::{
-    Drive, Method, Phase, Seed, Verify,
+    Answer, Drive, Method, Phase, Sanitize, SecureErase, SecurityErase, Seed, SelfErase, Verify,
     canary::{Canaries, buffer, is_blank, length, shares_a_sector},
     zones::{Piece, Zones},
 };
@@ -39,9 +39,25 @@ pub enum Expectation {
 impl Expectation {
     pub(crate) fn of(method: Method) -> Self {
         match method {
-            Method::NvmeFormat(crate::SecureErase::Cryptographic) => Expectation::Changed,
-            Method::NvmeFormat(crate::SecureErase::UserData) => Expectation::Blank,
+            Method::ByDrive(erase) => Self::of_drive(erase),
             Method::ZeroOut | Method::Overwrite | Method::Metadata => Expectation::Zeros,
+        }
+    }
+
+    fn of_drive(erase: SelfErase) -> Self {
+        match erase {
+            SelfErase::NvmeSanitize(Sanitize::Crypto)
+            | SelfErase::AtaSanitize(Sanitize::Crypto)
+            | SelfErase::ScsiSanitize(Sanitize::Crypto)
+            | SelfErase::NvmeFormat(SecureErase::Cryptographic)
+            // Its pattern is the vendor's own.
+            | SelfErase::AtaSecurity(SecurityErase::Enhanced)
+            | SelfErase::OpalRevert => Expectation::Changed,
+            SelfErase::NvmeSanitize(Sanitize::Block | Sanitize::Overwrite)
+            | SelfErase::AtaSanitize(Sanitize::Block | Sanitize::Overwrite)
+            | SelfErase::ScsiSanitize(Sanitize::Block | Sanitize::Overwrite)
+            | SelfErase::NvmeFormat(SecureErase::UserData)
+            | SelfErase::AtaSecurity(SecurityErase::Normal) => Expectation::Blank,
         }
     }
 
@@ -92,6 +108,10 @@ pub struct Attempt {
     pub start: String,
     /// RFC 3339, by the caller's clock.
     pub end: String,
+    /// It was under way when this agent came; only its end was watched.
+    pub resumed: bool,
+    /// What the drive answered.
+    pub answer: Answer,
     /// Why it failed; `None` when it is proven.
     pub error: Option<String>,
 }

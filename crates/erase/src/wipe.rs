@@ -1,11 +1,11 @@
-//! The writes themselves. Only [`execute`](crate::execute) calls these.
+//! The host's writes. Only [`execute`](crate::execute) calls these.
 
 use std::io;
 
 use disk::Buffer;
 use model::Bytes;
 
-use crate::{Drive, FormatError, Method, Phase, seed::Draw, zones::Zones};
+use crate::{Drive, Phase, seed::Draw, zones::Zones};
 
 /// One `BLKZEROOUT`: large enough to be fast, small enough to show progress.
 const ZERO_STEP: u64 = 64 << 20;
@@ -15,9 +15,6 @@ const WRITE_STEP: u64 = 4 << 20;
 /// Why the method did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum WipeError {
-    /// The drive refused or failed to erase itself.
-    #[error("the drive did not erase itself")]
-    Format(#[from] FormatError),
     /// A write failed.
     #[error("writing zeros failed at {at}; replace the disk or set it aside")]
     Write {
@@ -30,36 +27,6 @@ pub enum WipeError {
     /// The disk could not say that everything is on the medium.
     #[error("the disk did not confirm its writes; replace it or set it aside")]
     Sync(#[source] io::Error),
-}
-
-/// Do `method` over `zones`, and `passes - 1` random passes before an overwrite.
-pub(crate) fn wipe(
-    method: Method,
-    drive: &mut impl Drive,
-    zones: &Zones,
-    passes: u8,
-    draw: &mut Draw,
-    progress: &mut dyn FnMut(Phase, Bytes, Bytes),
-) -> Result<(), WipeError> {
-    match method {
-        Method::NvmeFormat(erase) => {
-            progress(Phase::Format, Bytes(0), zones.bytes());
-            drive.nvme_format(erase)?;
-            drive.sync().map_err(WipeError::Sync)?;
-            progress(Phase::Format, zones.bytes(), zones.bytes());
-            Ok(())
-        }
-        Method::ZeroOut | Method::Metadata => zero_out(drive, zones, progress),
-        Method::Overwrite => {
-            let mut pattern = Buffer::zeroed(usize::try_from(WRITE_STEP).expect("INVARIANT: 4 MiB fit"));
-            for _ in 1..passes {
-                draw.fill(&mut pattern);
-                overwrite(drive, zones, &pattern, progress)?;
-            }
-            pattern.fill(0);
-            overwrite(drive, zones, &pattern, progress)
-        }
-    }
 }
 
 /// Make the zones read as zeros, by the kernel's or the device's own means.
@@ -78,7 +45,24 @@ pub(crate) fn zero_out(
     drive.sync().map_err(WipeError::Sync)
 }
 
-fn overwrite(
+/// Zeros over the zones, and `passes - 1` random passes before them.
+pub(crate) fn overwrite(
+    drive: &mut impl Drive,
+    zones: &Zones,
+    passes: u8,
+    draw: &mut Draw,
+    progress: &mut dyn FnMut(Phase, Bytes, Bytes),
+) -> Result<(), WipeError> {
+    let mut pattern = Buffer::zeroed(usize::try_from(WRITE_STEP).expect("INVARIANT: 4 MiB fit"));
+    for _ in 1..passes {
+        draw.fill(&mut pattern);
+        write_all(drive, zones, &pattern, progress)?;
+    }
+    pattern.fill(0);
+    write_all(drive, zones, &pattern, progress)
+}
+
+fn write_all(
     drive: &mut impl Drive,
     zones: &Zones,
     pattern: &[u8],

@@ -47,10 +47,11 @@ impl Loop {
         let facts = Facts::read(&SysRoot::live(), &name).expect("facts");
         let subject = Subject::read("/".as_ref(), &described(&facts)).expect("readable");
         let abilities = Abilities::read(&self.node).expect("asked");
-        let plan = plan(subject, abilities, policy).expect("erasable");
+        let plan = plan(subject, &abilities, policy).expect("erasable");
         let mut drive = Device::open(&self.node).expect("free");
         let seed = Seed::random().expect("random numbers");
-        let mut conditions = Conditions { seed, clock: &mut String::new, progress: &mut |_| () };
+        let mut conditions =
+            Conditions { seed, time: &mut erase::Clock::new(String::new), progress: &mut |_| () };
         erase::execute(plan, &mut drive, &mut conditions).expect("erased")
     }
 }

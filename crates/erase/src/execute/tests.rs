@@ -7,8 +7,8 @@ use model::BlockSize;
 
 use super::*;
 use crate::{
-    Abilities, Context, Format, FormatError, Level, ProofKind, SecureErase, Verify, plan,
-    plan::tests::subject,
+    Abilities, CommandError, Context, Format, Fraction, Level, NvmeAbilities, ProofKind, SecureErase, Verify,
+    plan, plan::tests::subject, time::FakeTime,
 };
 
 const MIB: u64 = 1 << 20;
@@ -40,6 +40,10 @@ struct FakeNvme {
     keeps: Range<usize>,
     /// Where we wrote.
     written: Mutex<Vec<Range<usize>>>,
+    /// What it says when asked, the last first; then that it is ready.
+    states: Vec<State>,
+    /// How often it was recovered.
+    recovered: usize,
 }
 
 impl FakeNvme {
@@ -85,11 +89,23 @@ impl Target for FakeNvme {
 }
 
 impl Drive for FakeNvme {
-    fn nvme_format(&mut self, erase: SecureErase) -> Result<(), FormatError> {
+    fn state(&mut self) -> Result<State, CommandError> {
+        Ok(self.states.pop().unwrap_or(State::Ready))
+    }
+    fn recover(&mut self) -> Result<Answer, CommandError> {
+        self.recovered += 1;
+        Ok(Answer::default())
+    }
+    fn begin(&mut self, erase: SelfErase) -> Result<Answer, CommandError> {
         let end = self.disk.bytes().len();
-        match (self.firmware, erase) {
+        let setting = match Expectation::of(Method::ByDrive(erase)) {
+            Expectation::Changed => SecureErase::Cryptographic,
+            Expectation::Blank | Expectation::Zeros => SecureErase::UserData,
+        };
+        match (self.firmware, setting) {
             (Firmware::Fails, _) => {
-                return Err(FormatError::Failed(sys::nvme::AdminError::Status(0x4002)));
+                let answer = Answer::default().with("status", "0x4002");
+                return Err(CommandError::Refused { command: "Format", reason: "no".into(), answer });
             }
             (Firmware::Lies, _) | (Firmware::LiesAboutKeys, SecureErase::Cryptographic) => {}
             (Firmware::Lazy, _) => self.disk.bytes_mut()[..end - MIB_LENGTH].fill(0),
@@ -101,7 +117,7 @@ impl Drive for FakeNvme {
             }
             (Firmware::Honest, SecureErase::Cryptographic) => Seed(99).draw().fill(self.disk.bytes_mut()),
         }
-        Ok(())
+        Ok(Answer::default().with("status", "0x0"))
     }
     fn reread_partitions(&mut self) -> io::Result<()> {
         Ok(())
@@ -116,7 +132,15 @@ fn used(size: u64) -> FakeDisk {
 }
 
 fn nvme(firmware: Firmware) -> FakeNvme {
-    FakeNvme { disk: used(64 * MIB), firmware, unreadable: None, keeps: 0..0, written: Mutex::default() }
+    FakeNvme {
+        disk: used(64 * MIB),
+        firmware,
+        unreadable: None,
+        keeps: 0..0,
+        written: Mutex::default(),
+        states: Vec::new(),
+        recovered: 0,
+    }
 }
 
 fn run_with(
@@ -128,12 +152,8 @@ fn run_with(
     let mut subject = subject("nvme0n1");
     subject.disk.size = drive.size();
     subject.partitions = partitions;
-    let plan = plan(subject, abilities, policy).expect("erasable");
-    let mut conditions = Conditions {
-        seed: Seed(42),
-        clock: &mut || "2026-01-02T03:04:05Z".to_owned(),
-        progress: &mut |_| (),
-    };
+    let plan = plan(subject, &abilities, policy).expect("erasable");
+    let mut conditions = Conditions { seed: Seed(42), time: &mut FakeTime::default(), progress: &mut |_| () };
     execute(plan, drive, &mut conditions)
 }
 
@@ -142,7 +162,9 @@ fn run(drive: &mut impl Drive, abilities: Abilities, policy: Policy) -> Result<E
 }
 
 fn format(cryptographic: bool) -> Abilities {
-    Abilities { format: Some(Format { cryptographic, reaches_all: false, namespaces: 1 }) }
+    Abilities {
+        nvme: NvmeAbilities { format: Some(Format { cryptographic, reaches_all: false, namespaces: 1 }) },
+    }
 }
 
 fn told(error: &EraseError) -> String {
@@ -194,8 +216,8 @@ fn a_block_size_above_4096_is_kept() {
     let mut disk = FakeDisk::filled(0xaa, Bytes(16384 * 7000), block);
     let mut subject = subject("sda");
     (subject.disk.size, subject.disk.logical_block) = (disk.size(), block);
-    let plan = plan(subject, Abilities::default(), Policy::FULL).expect("erasable");
-    let mut conditions = Conditions { seed: Seed(1), clock: &mut String::new, progress: &mut |_| () };
+    let plan = plan(subject, &Abilities::default(), Policy::FULL).expect("erasable");
+    let mut conditions = Conditions { seed: Seed(1), time: &mut FakeTime::default(), progress: &mut |_| () };
     let erased = execute(plan, &mut disk, &mut conditions).expect("healthy");
     assert_eq!(erased.proof.kind, ProofKind::Sample);
     assert!(disk.bytes().iter().all(|&byte| byte == 0));
@@ -222,7 +244,7 @@ fn an_honest_drive_erases_itself_and_its_ends_are_zero() {
     for (cryptographic, method) in [(true, SecureErase::Cryptographic), (false, SecureErase::UserData)] {
         let mut drive = nvme(Firmware::Honest);
         let erased = run(&mut drive, format(cryptographic), Policy::FULL).expect("honest");
-        assert_eq!(erased.method, Method::NvmeFormat(method));
+        assert_eq!(erased.method, Method::ByDrive(SelfErase::NvmeFormat(method)));
         assert!(erased.proof.remembered > 200);
         let (start, end) = (&drive.disk.bytes()[..8 << 20], &drive.disk.bytes()[56 << 20..]);
         assert!(start.iter().chain(end).all(|&byte| byte == 0));
@@ -312,6 +334,42 @@ fn a_failing_block_is_an_error_with_its_place() {
 }
 
 #[test]
+fn an_erase_under_way_is_watched_to_its_end_and_counts_where_every_block_must_be_blank() {
+    let under_way = |erase| State::Erasing { erase, done: Some(Fraction(32_768)), estimate: None };
+    let user_data = SelfErase::NvmeFormat(SecureErase::UserData);
+    let crypto = SelfErase::NvmeFormat(SecureErase::Cryptographic);
+    for (erase, blank, attempts) in [
+        // The whole disk is blank: that is the proof.
+        (user_data, true, vec![("nvme.format.user-data", true, true)]),
+        // It is not: the end of a foreign erase proves nothing, and it is erased again.
+        (user_data, false, vec![("nvme.format.user-data", true, false), ("nvme.format.crypto", false, true)]),
+        // Without canaries nobody knows whether the key is another.
+        (crypto, true, vec![("nvme.format.crypto", false, true)]),
+    ] {
+        let mut drive = nvme(Firmware::Honest);
+        if blank {
+            drive.disk.bytes_mut().fill(0);
+        }
+        drive.states = vec![State::Done { answer: Answer::default() }, under_way(erase), under_way(erase)];
+        let erased = run(&mut drive, format(true), Policy::FULL).expect("honest");
+        let told: Vec<_> =
+            erased.attempts.iter().map(|a| (a.method.name(), a.resumed, a.error.is_none())).collect();
+        assert_eq!(told, attempts);
+        assert!(erased.notes[0].starts_with("it was erasing itself by nvme.format."), "{:?}", erased.notes);
+    }
+}
+
+#[test]
+fn a_drive_that_failed_or_is_locked_on_arrival_is_recovered_first() {
+    for state in [State::Failed { answer: Answer::default() }, State::Locked { answer: Answer::default() }] {
+        let mut drive = nvme(Firmware::Honest);
+        drive.states = vec![state];
+        let erased = run(&mut drive, format(true), Policy::FULL).expect("honest");
+        assert_eq!((drive.recovered, erased.attempts.len()), (1, 1));
+    }
+}
+
+#[test]
 fn what_cannot_be_read_back_is_not_proven() {
     let mut drive = nvme(Firmware::Honest);
     drive.unreadable = Some(33 * MIB);
@@ -322,9 +380,9 @@ fn what_cannot_be_read_back_is_not_proven() {
 
 #[test]
 fn a_plan_is_for_the_disk_it_was_made_for() {
-    let plan = plan(subject("sda"), Abilities::default(), Policy::FULL).expect("erasable");
+    let plan = plan(subject("sda"), &Abilities::default(), Policy::FULL).expect("erasable");
     let mut other = used(MIB);
-    let mut conditions = Conditions { seed: Seed(1), clock: &mut String::new, progress: &mut |_| () };
+    let mut conditions = Conditions { seed: Seed(1), time: &mut FakeTime::default(), progress: &mut |_| () };
     let error = execute(plan, &mut other, &mut conditions).expect_err("another");
     assert!(matches!(error, EraseError::AnotherDisk { .. }));
     assert!(*other.bytes() == *used(MIB).bytes(), "nothing was written");
@@ -333,9 +391,9 @@ fn a_plan_is_for_the_disk_it_was_made_for() {
 #[test]
 fn progress_only_grows_within_a_phase_and_reaches_its_end() {
     let mut seen: Vec<Progress> = Vec::new();
-    let plan = plan(subject("sda"), Abilities::default(), Policy::FULL).expect("erasable");
+    let plan = plan(subject("sda"), &Abilities::default(), Policy::FULL).expect("erasable");
     let mut tell = |progress| seen.push(progress);
-    let mut conditions = Conditions { seed: Seed(1), clock: &mut String::new, progress: &mut tell };
+    let mut conditions = Conditions { seed: Seed(1), time: &mut FakeTime::default(), progress: &mut tell };
     let _ = execute(plan, &mut used(64 * MIB), &mut conditions).expect("healthy");
     for phase in [Phase::Zero, Phase::Verify] {
         let of_phase: Vec<_> = seen.iter().filter(|progress| progress.phase == phase).collect();

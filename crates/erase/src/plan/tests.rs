@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::*;
-use crate::Format;
+use crate::{Format, NvmeAbilities};
 
 pub(crate) fn disk(name: &str) -> Disk {
     let block = 512.try_into().expect("512 is a block size");
@@ -51,7 +51,7 @@ fn told(outcome: Result<Plan, Refusal>) -> String {
 #[test]
 fn the_method_follows_from_abilities_and_policy() {
     let nvme = |cryptographic, reaches_all, namespaces| Abilities {
-        format: Some(Format { cryptographic, reaches_all, namespaces }),
+        nvme: NvmeAbilities { format: Some(Format { cryptographic, reaches_all, namespaces }) },
     };
     let fallback = Policy { allow_fallback: true, ..Policy::FULL };
     let host_only = Policy { device_erase: false, ..Policy::FULL };
@@ -71,7 +71,7 @@ fn the_method_follows_from_abilities_and_policy() {
             ("full in 3 passes", three),
             ("metadata", Policy::METADATA),
         ] {
-            let outcome = told(plan(subject("nvme0n1"), abilities, policy));
+            let outcome = told(plan(subject("nvme0n1"), &abilities, policy));
             table.push_str(&format!("{name} | {policy_name} -> {outcome}\n"));
         }
     }
@@ -123,14 +123,17 @@ fn whatever_speaks_against_it_is_said() {
     for (change, want) in cases {
         let (mut subject, mut policy) = (subject("sda"), Policy::FULL);
         change(&mut subject, &mut policy);
-        assert_eq!(told(plan(subject, Abilities::default(), policy)), want);
+        assert_eq!(told(plan(subject, &Abilities::default(), policy)), want);
     }
 }
 
 #[test]
 fn a_reason_for_not_using_the_drive_s_own_erase_is_kept() {
-    let abilities =
-        Abilities { format: Some(Format { cryptographic: true, reaches_all: true, namespaces: 2 }) };
-    let plan = plan(subject("nvme0n1"), abilities, Policy::FULL).expect("erasable");
+    let abilities = Abilities {
+        nvme: NvmeAbilities {
+            format: Some(Format { cryptographic: true, reaches_all: true, namespaces: 2 }),
+        },
+    };
+    let plan = plan(subject("nvme0n1"), &abilities, Policy::FULL).expect("erasable");
     assert_eq!(plan.notes(), ["NVMe Format would erase all 2 namespaces of the controller"]);
 }

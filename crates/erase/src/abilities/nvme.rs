@@ -1,15 +1,15 @@
-//! What a drive's firmware offers, from NVMe's Identify data. Offsets: NVM
+//! What an NVMe controller offers, from its Identify data. Offsets: NVM
 //! Express Base Specification 2.0, figures 275 and NVM command set figure 97.
 
 use std::{fs::File, io, path::Path};
 
 use sys::nvme::{AdminError, IDENTIFY_LENGTH};
 
-use crate::SecureErase;
+use crate::{SecureErase, SelfErase};
 
-/// What a drive can do by itself; nothing, for a virtual disk.
+/// What an NVMe controller can do by itself; nothing, for another disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Abilities {
+pub struct NvmeAbilities {
     /// NVMe Format, where the controller has it (OACS bit 1).
     pub format: Option<Format>,
 }
@@ -25,7 +25,7 @@ pub struct Format {
     pub namespaces: usize,
 }
 
-impl Abilities {
+impl NvmeAbilities {
     /// Ask the drive at `path`. A disk that is not NVMe has none.
     ///
     /// # Errors
@@ -66,32 +66,29 @@ impl Abilities {
             }),
         }
     }
+
+    /// Its ways to erase itself, best first.
+    pub(super) fn erases(self, notes: &mut Vec<String>) -> Vec<SelfErase> {
+        let Some(format) = self.format else { return Vec::new() };
+        if format.reaches_all && format.namespaces > 1 {
+            // A plan is permission for one disk; the other namespaces are other disks.
+            notes.push(format!(
+                "NVMe Format would erase all {} namespaces of the controller",
+                format.namespaces
+            ));
+            return Vec::new();
+        }
+        let user_data = SelfErase::NvmeFormat(SecureErase::UserData);
+        match format.cryptographic {
+            true => vec![SelfErase::NvmeFormat(SecureErase::Cryptographic), user_data],
+            false => vec![user_data],
+        }
+    }
 }
 
 /// The answers of block drivers that do not know NVMe's ioctl.
 fn is_no_nvme(err: &io::Error) -> bool {
     matches!(err.raw_os_error(), Some(22 /* EINVAL */ | 25 /* ENOTTY */ | 95 /* EOPNOTSUPP */))
-}
-
-/// Format's command dword 10 that erases as `erase` says and keeps what the
-/// namespace has: its LBA format, metadata place and protection information.
-#[must_use]
-pub fn format_command(namespace: &[u8], erase: SecureErase) -> u32 {
-    let field = |offset: usize, shift: u32, mask: u32| {
-        (u32::from(namespace.get(offset).copied().unwrap_or(0)) >> shift) & mask
-    };
-    const FLBAS: usize = 26;
-    const DPS: usize = 29;
-    let ses = match erase {
-        SecureErase::UserData => 1,
-        SecureErase::Cryptographic => 2,
-    };
-    field(FLBAS, 0, 0xf)           // LBAFL
-        | field(FLBAS, 4, 1) << 4  // MSET
-        | field(DPS, 0, 0b111) << 5 // PI
-        | field(DPS, 3, 1) << 8    // PIL
-        | ses << 9                 // SES
-        | field(FLBAS, 5, 0b11) << 12 // LBAFU
 }
 
 #[cfg(test)]
@@ -113,36 +110,24 @@ mod tests {
 
     #[test]
     fn identify_tells_what_format_does() {
-        let format = |cryptographic, reaches_all, namespaces| Abilities {
+        let format = |cryptographic, reaches_all, namespaces| NvmeAbilities {
             format: Some(Format { cryptographic, reaches_all, namespaces }),
         };
         for (oacs, fna, count, want) in [
-            (0b00, 0b111, 1, Abilities::default()),
+            (0b00, 0b111, 1, NvmeAbilities::default()),
             (0b10, 0b000, 1, format(false, false, 1)),
             (0b10, 0b100, 15, format(true, false, 15)),
             (0b10, 0b001, 2, format(false, true, 2)),
             (0b10, 0b110, 2, format(true, true, 2)),
         ] {
-            assert_eq!(Abilities::of_identify(&controller(oacs, fna), &namespaces(count)), want);
+            assert_eq!(NvmeAbilities::of_identify(&controller(oacs, fna), &namespaces(count)), want);
         }
-        assert_eq!(Abilities::of_identify(&[], &[]), Abilities::default());
-    }
-
-    #[test]
-    fn format_keeps_the_block_format_and_the_protection() {
-        let mut namespace = vec![0; IDENTIFY_LENGTH];
-        assert_eq!(format_command(&namespace, SecureErase::UserData), 1 << 9);
-        namespace[26] = 0b0101_0011; // LBA format 3 + 2 * 16, metadata at the end of the block
-        namespace[29] = 0b0000_1010; // protection type 2, first bytes
-        assert_eq!(
-            format_command(&namespace, SecureErase::Cryptographic),
-            3 | 1 << 4 | 2 << 5 | 1 << 8 | 2 << 9 | 2 << 12
-        );
+        assert_eq!(NvmeAbilities::of_identify(&[], &[]), NvmeAbilities::default());
     }
 
     #[test]
     fn a_regular_file_offers_nothing() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        assert_eq!(Abilities::read(file.path()).expect("not NVMe"), Abilities::default());
+        assert_eq!(NvmeAbilities::read(file.path()).expect("not NVMe"), NvmeAbilities::default());
     }
 }
