@@ -238,7 +238,7 @@ impl<D: Drive> Run<'_, '_, D> {
     ) -> Result<Option<(Method, Proof)>, AttemptError> {
         let method = Method::ByDrive(erase);
         notes.push(format!("it was erasing itself by {} when this agent came", erase.name()));
-        match self.conditions.watch().to_the_end(self.drive) {
+        match self.conditions.watch().until_done(self.drive) {
             Ok(_) => {}
             Err(SelfEraseError::Failed { .. }) => return Ok(self.recover("that erase failed", notes)),
             Err(error) => return Err(error.into()),

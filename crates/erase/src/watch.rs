@@ -85,13 +85,13 @@ impl Watch<'_> {
         let total = whole;
         (self.progress)(Progress { phase: Phase::ByDrive, done: Bytes(0), total, estimate: None });
         let begun = drive.begin(erase)?;
-        let ended = self.to_the_end(drive)?;
+        let ended = self.until_done(drive)?;
         (self.progress)(Progress { phase: Phase::ByDrive, done: whole, total, estimate: None });
         Ok(begun.and(ended))
     }
 
     /// Wait until the drive erases no more.
-    pub(crate) fn to_the_end<D: Drive>(&mut self, drive: &mut D) -> Result<Answer, SelfEraseError> {
+    pub(crate) fn until_done<D: Drive>(&mut self, drive: &mut D) -> Result<Answer, SelfEraseError> {
         let start = self.time.elapsed();
         let (mut furthest, mut since, mut silent) = (None, start, 0);
         loop {
