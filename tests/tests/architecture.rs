@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lab", &["model", "wire", "evidence"]),
     ("bad-server", &[]),
     ("bench", &["model", "disk"]),
+    ("guest", &["model", "disk", "init", "inventory", "erase", "image-builder"]),
     ("fuzz", &["model", "disk", "image", "fetch"]),
     ("tests", &["model", "wire", "evidence", "lab"]),
 ];

@@ -1,0 +1,109 @@
+//! What rows work with: the guest's drives, and erasing one as the agent does.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use disk::Device;
+use erase::{Abilities, Clock, Conditions, EraseError, Erased, Plan, Policy, Refusal, Seed, Subject};
+use guest::{
+    report::Message,
+    secret::{self, STEP, Survivors},
+};
+use init::{Params, Started};
+use inventory::{Options, Root};
+use model::inventory::Disk;
+
+/// How long a drive may take to appear or to vanish.
+const APPEARS_LIMIT: Duration = Duration::from_secs(20);
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The guest, seen by a row.
+pub(crate) struct Bench {
+    started: Started,
+}
+
+impl Bench {
+    pub(crate) fn new(started: Started) -> Self {
+        Self { started }
+    }
+
+    /// The kernel's command line.
+    pub(crate) fn params(&self) -> &Params {
+        &self.started.params
+    }
+
+    /// Tell the test on the host that this row has come to `mark`.
+    #[expect(dead_code, reason = "rows that are coming")]
+    pub(crate) fn mark(&self, mark: &str) {
+        crate::tell(&Message::Mark(mark.to_owned()));
+    }
+
+    /// Every disk as the inventory shows it now.
+    pub(crate) fn disks(&self) -> Vec<Disk> {
+        inventory::scan(&Root::live(), &Options::default()).disks
+    }
+
+    /// The first disk that `is` is true of, waited for.
+    pub(crate) fn find(&self, what: &str, is: impl Fn(&Disk) -> bool) -> Disk {
+        wait_for(what, || self.disks().into_iter().find(&is))
+    }
+
+    /// The disk with this serial number, waited for.
+    pub(crate) fn disk(&self, serial: &str) -> Disk {
+        self.find(serial, |disk| disk.serial.as_deref() == Some(serial))
+    }
+
+    /// What would be done to `disk`.
+    pub(crate) fn plan(&self, disk: &Disk, policy: Policy) -> Result<Plan, Refusal> {
+        let subject = Subject::read(Path::new("/"), disk).expect("a disk that can be looked at");
+        let abilities = Abilities::read(Path::new(&disk.path())).expect("a drive that answers");
+        erase::plan(subject, &abilities, policy)
+    }
+
+    /// Erase `disk` as `policy` says.
+    pub(crate) fn erase(&self, disk: &Disk, policy: Policy) -> Result<Erased, EraseError> {
+        let plan = self.plan(disk, policy).expect("a disk that may be erased");
+        let mut drive = Device::open(disk.path()).expect("a free disk");
+        let seed = Seed::random().expect("random numbers");
+        let mut time = Clock::new(String::new);
+        let mut conditions = Conditions { seed, time: &mut time, progress: &mut |_| () };
+        erase::execute(plan, &mut drive, &mut conditions)
+    }
+}
+
+/// Wait until `look` finds something.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + APPEARS_LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come within {APPEARS_LIMIT:?}");
+        thread::sleep(POLL);
+    }
+}
+
+/// Write the old tenant's secret into every sector of `disk`.
+pub(crate) fn plant(disk: &Disk) {
+    let mut file = File::options().write(true).open(disk.path()).expect("a disk");
+    let mut bytes = vec![0; STEP];
+    let mut at = 0;
+    while at < disk.size.0 {
+        let length = STEP.min(usize::try_from(disk.size.0 - at).expect("a small disk"));
+        secret::fill(&mut bytes[..length], at);
+        file.write_all(&bytes[..length]).expect("a disk that takes data");
+        at += length as u64;
+    }
+    file.sync_all().expect("a disk that keeps data");
+}
+
+/// What of the old tenant can be read from all of `disk`.
+pub(crate) fn survivors(disk: &Disk) -> Survivors {
+    Survivors::among(File::open(disk.path()).expect("a disk")).expect("a readable disk")
+}

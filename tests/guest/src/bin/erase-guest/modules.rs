@@ -1,0 +1,35 @@
+//! Kernel modules that rows load with options of their own, and unload again.
+
+use std::{ffi::CString, io, path::Path};
+
+use init::{
+    drivers::PACK_PATH,
+    modules::{Loader, Pack},
+};
+use nix::kmod::{DeleteModuleFlags, delete_module, init_module};
+
+/// The kernel, with `options` for the module `name` and none for others.
+struct WithOptions<'a> {
+    name: &'a str,
+    options: &'a str,
+}
+
+impl Loader for WithOptions<'_> {
+    fn load(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let options = if name == self.name { self.options } else { "" };
+        Ok(init_module(bytes, &CString::new(options)?)?)
+    }
+}
+
+/// Load the module `name`, with underscores, and what it needs.
+pub(crate) fn load(name: &str, options: &str) {
+    let mut pack = Pack::open_path(Path::new(PACK_PATH)).expect("a pack of modules");
+    let loaded = pack.load(&[name], &WithOptions { name, options });
+    assert!(loaded.failed.is_empty(), "{name} {options}: {:?}", loaded.failed);
+}
+
+/// Unload the module `name`; its drives are gone then.
+pub(crate) fn unload(name: &str) {
+    let c_name = CString::new(name).expect("a name");
+    delete_module(&c_name, DeleteModuleFlags::O_NONBLOCK).unwrap_or_else(|err| panic!("{name}: {err}"));
+}

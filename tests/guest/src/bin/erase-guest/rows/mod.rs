@@ -1,0 +1,15 @@
+//! The rows, one module for each kind of drive.
+
+mod qemu;
+mod scsi_debug;
+
+use serde_json::Value;
+
+use crate::bench::Bench;
+
+/// A row: its name, and what it does. It returns what is worth telling, and
+/// panics when something is not as it should be.
+pub(crate) type Named = (&'static str, fn(&Bench) -> Value);
+
+/// All of them.
+pub(crate) const ROWS: &[&[Named]] = &[qemu::ROWS, scsi_debug::ROWS];

@@ -1,0 +1,132 @@
+//! The kernel and the initramfs that guests boot.
+//!
+//! Kernel and modules come from Debian's package, as `billet-image ramdisk` takes
+//! them: `initramfs/vm.modules`, and what `guest.modules` adds.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use image_builder::{
+    archive::{self, Entries, Entry},
+    digest,
+    kernel::{self, Kernel},
+    package, place,
+    selection::List,
+    skeleton::Skeleton,
+};
+use init::{
+    drivers::PACK_PATH,
+    modules::pack::{self, Contents, ModuleFile},
+};
+use tempfile::TempDir;
+
+const SKELETON: &str = include_str!("../../../initramfs/skeleton");
+const VM_MODULES: &str = include_str!("../../../initramfs/vm.modules");
+const GUEST_MODULES: &str = include_str!("../guest.modules");
+/// The writer of packs: another one may write others.
+const PACK_WRITER: &str = include_str!("../../../crates/init/src/modules/pack.rs");
+/// The generic kernel, which real ramdisks have too.
+const KERNEL_PACKAGE: &str = "linux-image-amd64";
+/// Time matters here, and nobody downloads this.
+const PACK_LEVEL: i32 = 1;
+
+/// A kernel and an initramfs.
+pub struct Boot {
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The initramfs, not compressed.
+    pub initramfs: PathBuf,
+    _folder: TempDir,
+}
+
+impl Boot {
+    /// The kernel with `init`, a static program, as PID 1, and `programs` of this
+    /// machine at the same paths, each with the libraries that it needs.
+    ///
+    /// # Panics
+    /// When the package cannot be had, or a file is missing.
+    #[must_use]
+    pub fn new(init: &Path, programs: &[&Path]) -> Self {
+        let package = package::find_kernel(KERNEL_PACKAGE).expect("apt knows a kernel");
+        let unpacked = package::unpacked(&package, &cache()).expect("a kernel package");
+        let (kernel, _) = Kernel::image_of_package(&unpacked).expect("a kernel");
+        let Skeleton(mut entries) = SKELETON.parse().expect("a skeleton");
+        add(&mut entries, PACK_PATH, modules(&unpacked, &package.sha256), 0o644);
+        add(&mut entries, "init", fs::read(init).expect("the program for PID 1"), 0o755);
+        for program in programs {
+            add_file(&mut entries, program);
+            libraries(program).iter().for_each(|library| add_file(&mut entries, library));
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let initramfs = folder.path().join("initramfs");
+        fs::write(&initramfs, archive::archive(&entries).expect("an archive")).expect("room for it");
+        Self { kernel, initramfs, _folder: folder }
+    }
+}
+
+fn cache() -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/cache");
+    std::env::var_os("BILLET_CACHE").map_or(default, PathBuf::from)
+}
+
+/// The pack of modules, built once for a kernel and a list.
+fn modules(package: &Path, package_digest: &str) -> Vec<u8> {
+    let list = format!("{VM_MODULES}\n{GUEST_MODULES}");
+    let name = digest::of_parts([package_digest.as_bytes(), list.as_bytes(), PACK_WRITER.as_bytes()]);
+    let folder = cache().join("guest-packs");
+    let file = folder.join(name);
+    if let Ok(pack) = fs::read(&file) {
+        return pack;
+    }
+    let pack = packed(&Kernel::of_package(package).expect("modules"), &list);
+    fs::create_dir_all(&folder).expect("a cache");
+    place::write_whole(&file, &pack).expect("room in the cache");
+    pack
+}
+
+fn packed(kernel: &Kernel, list: &str) -> Vec<u8> {
+    let list: List = list.parse().expect("a list of modules");
+    let selection = list.select(kernel).expect("complete modules");
+    let is_module = |name: &str| kernel.modules.contains_key(name);
+    let file = |name: &String| {
+        let module = &kernel.modules[name];
+        ModuleFile {
+            name: name.clone(),
+            bytes: kernel::read(&module.file).expect("a module"),
+            aliases: module.info.aliases.clone(),
+            // What is not a module is in the kernel.
+            depends: module.info.depends.iter().filter(|need| is_module(need)).cloned().collect(),
+            soft_before: module.info.before.clone(),
+            soft_after: module.info.after.clone(),
+        }
+    };
+    let modules = selection.chosen.keys().map(file).collect();
+    let contents = Contents { modules, always: selection.always, common: Vec::new() };
+    let mut out = Vec::new();
+    pack::write(contents, &mut out, PACK_LEVEL).expect("a pack");
+    out
+}
+
+/// Paths of what the loader would load for `program`.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let output = Command::new("ldd").arg(program).output().expect("ldd runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
+fn add_file(entries: &mut Entries, path: &Path) {
+    let bytes = fs::read(path).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
+    add(entries, &path.to_string_lossy(), bytes, 0o755);
+}
+
+/// Add a file and the folders that it lies in.
+fn add(entries: &mut Entries, path: &str, bytes: Vec<u8>, mode: u32) {
+    let path = path.trim_start_matches('/');
+    for (slash, _) in path.match_indices('/') {
+        entries.entry(path[..slash].to_owned()).or_insert(Entry::Folder);
+    }
+    entries.insert(path.to_owned(), Entry::File { bytes, mode });
+}

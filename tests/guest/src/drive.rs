@@ -1,0 +1,76 @@
+//! A drive of a guest: a file on this machine, full of the old tenant's data.
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+
+use crate::secret::{self, STEP, Survivors};
+
+/// A file that a guest's drive keeps its bytes in. Removed when dropped.
+pub struct Drive {
+    file: NamedTempFile,
+    name: String,
+}
+
+impl Drive {
+    /// A drive of `mib` MiB that holds the secret in every sector. `name` is its
+    /// serial number, and its node name in QEMU; at most 20 letters and digits.
+    ///
+    /// # Panics
+    /// When this machine's disk is full.
+    #[must_use]
+    pub fn used(name: &str, mib: usize) -> Self {
+        let file = NamedTempFile::new().expect("a temporary file");
+        let mut bytes = vec![0; STEP];
+        for at in (0..mib * STEP).step_by(STEP) {
+            secret::fill(&mut bytes, at as u64);
+            file.as_file().write_all_at(&bytes, at as u64).expect("room for a drive");
+        }
+        Self { file, name: name.to_owned() }
+    }
+
+    /// Its serial number.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Another name for its path.
+    #[must_use]
+    pub fn path_buf(&self) -> PathBuf {
+        self.path().to_owned()
+    }
+
+    /// What of the old tenant is in the file now, all of it searched.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn survivors(&self) -> Survivors {
+        let file = File::open(self.path()).expect("a drive");
+        Survivors::among(file).expect("a readable drive")
+    }
+
+    /// QEMU's `-blockdev` for it: every write is in the file when the guest is
+    /// told so, as far as this machine's own memory goes.
+    #[must_use]
+    pub fn blockdev(&self) -> String {
+        // Discards are ignored: QEMU's default, said aloud because the tests rest on it.
+        format!(
+            "driver=raw,node-name={},discard=ignore,file.driver=file,file.filename={},cache.no-flush=on,\
+             file.cache.no-flush=on",
+            self.name,
+            self.path().display()
+        )
+    }
+}
