@@ -35,6 +35,9 @@ const LONGEST_TIMEOUT_S: u64 = 3600;
 /// Where UEFI's variables are.
 const EFIVARS: &str = "/sys/firmware/efi/efivars";
 
+/// Where the kernel shows what crashed kernels left.
+const PSTORE: &str = "/sys/fs/pstore";
+
 /// The most memory this process held at once, in KiB: `VmHWM` of `/proc/self/status`
 /// (proc(5)). None when the kernel does not say.
 fn peak_memory_kib() -> Option<u64> {
@@ -167,6 +170,7 @@ async fn serve(serving: Serving, beat: &mut Heartbeat) -> Result<Ending, RunErro
         end,
         clock_source: config.clock_source,
         efivars: EFIVARS.into(),
+        pstore: PSTORE.into(),
         prepared: None,
     };
     command::start(machine, jobs, Arc::clone(&board))

@@ -80,6 +80,8 @@ pub(crate) struct Machine {
     pub(crate) clock_source: &'static str,
     /// efivarfs, where UEFI keeps its boot entries.
     pub(crate) efivars: PathBuf,
+    /// Where the kernel shows what crashed kernels left.
+    pub(crate) pstore: PathBuf,
     /// What was written.
     pub(crate) prepared: Option<Prepared>,
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use wire::ipa;
 
-use super::{Machine, erase, write_image};
+use super::{Machine, erase, nvram, pstore, write_image};
 use crate::command::{Failure, Reporter};
 
 /// Named in step lists and versions: a conductor sends back the version it was
@@ -51,7 +51,23 @@ pub(super) const CLEAN_STEPS: &[Step] = &[
         arguments: &[],
         run: erase::metadata,
     },
+    Step { interface: "deploy", name: "erase_pstore", priority: 0, arguments: &[], run: pstore::erase },
+    CLEAN_NVRAM,
 ];
+
+/// Ironic's agent lists it for cleaning and for deployment.
+const CLEAN_NVRAM: Step = Step {
+    interface: "deploy",
+    name: "clean_uefi_nvram",
+    priority: 0,
+    arguments: &[Argument {
+        name: "match_patterns",
+        description: "Json blob contains a list of regex patterns where any UEFI NVRAM entry matching that \
+                      pattern will be deleted. Default value is '[\"^HD\\(\", \"shim.*\\.efi\", \"grub.*\\.efi\"]'",
+        required: false,
+    }],
+    run: nvram::clean,
+};
 
 /// When a node is deployed. `write_image` has no arguments in the list, because
 /// Ironic's has none: conductors pass `image_info` and `configdrive` unasked.
@@ -63,6 +79,7 @@ pub(super) const DEPLOY_STEPS: &[Step] = &[
         arguments: &[],
         run: erase::metadata,
     },
+    CLEAN_NVRAM,
     Step { interface: "deploy", name: "write_image", priority: 0, arguments: &[], run: write_image::step },
 ];
 

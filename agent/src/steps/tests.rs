@@ -20,6 +20,8 @@ pub(super) struct Bench {
     board: Arc<Board<Machine>>,
     ending: mpsc::UnboundedReceiver<Ending>,
     pub(super) certificate: String,
+    /// Where `efivars` and `pstore` may be.
+    pub(super) firmware: tempfile::TempDir,
 }
 
 impl Bench {
@@ -29,6 +31,7 @@ impl Bench {
         let (board, jobs) = Board::new(COMMANDS);
         let board = Arc::new(board);
         let (end, ending) = mpsc::unbounded_channel();
+        let firmware = tempfile::tempdir().unwrap();
         // Never the disks of the machine the test runs on.
         let nothing = vec!["/dev/billet-no-such-disk".into()];
         let only_disks = if only_disks.is_empty() { nothing } else { only_disks.to_vec() };
@@ -44,11 +47,12 @@ impl Bench {
             board: Arc::clone(&board),
             end,
             clock_source: "rtc",
-            efivars: "/nonexistent".into(),
+            efivars: firmware.path().join("efivars"),
+            pstore: firmware.path().join("pstore"),
             prepared: None,
         };
         command::start(machine, jobs, Arc::clone(&board)).unwrap();
-        Self { board, ending, certificate: identity.certificate_pem }
+        Self { board, ending, certificate: identity.certificate_pem, firmware }
     }
 
     pub(super) async fn run(&self, name: &str, params: Value) -> CommandResult {
@@ -68,8 +72,8 @@ pub(super) fn captured(name: &str) -> Value {
 async fn listed_steps_are_rows_of_ironics_own_list() {
     let bench = Bench::new(&[]);
     for (phase, ours) in [
-        ("clean", &["erase_devices", "erase_devices_metadata"][..]),
-        ("deploy", &["erase_devices_metadata", "write_image"][..]),
+        ("clean", &["erase_devices", "erase_devices_metadata", "erase_pstore", "clean_uefi_nvram"][..]),
+        ("deploy", &["erase_devices_metadata", "clean_uefi_nvram", "write_image"][..]),
     ] {
         let request = captured(&format!("get-{phase}-steps.request"));
         let answer = bench.run(request["name"].as_str().unwrap(), request["params"].clone()).await;
@@ -160,4 +164,56 @@ async fn hardware_info_has_ironics_keys() {
     for key in golden["inventory"].as_object().unwrap().keys() {
         assert!(answer.get(key).is_some(), "{key}");
     }
+}
+
+fn step(name: &str, args: Value) -> Value {
+    json!({"step": {"step": name, "interface": "deploy", "args": args}, "node": {}, "ports": []})
+}
+
+/// Ironic's defaults take out what boots from disks, and leave network boot.
+#[tokio::test]
+async fn boot_entries_of_tenants_go_and_network_boot_stays() {
+    let bench = Bench::new(&[]);
+    let without = bench.run("clean.execute_clean_step", step("clean_uefi_nvram", json!({}))).await;
+    let note = &without.command_result.unwrap()["clean_result"]["note"];
+    assert_eq!(note, "this machine did not boot by UEFI", "said, not passed over");
+    let efivars = bench.firmware.path().join("efivars");
+    std::fs::create_dir(&efivars).unwrap();
+    let drive = efi::HardDrive { partition: 1, start_blocks: 2048, length_blocks: 4096, id: [7; 16] };
+    efi::add_boot_entry(&efivars, "debian", &drive, r"\EFI\debian\shimx64.efi").unwrap();
+    // Boot0001, active, "n": MAC(525400aabb01,1), end.
+    let mut pxe =
+        vec![7, 0, 0, 0, 1, 0, 0, 0, 41, 0, b'n', 0, 0, 0, 3, 11, 37, 0, 0x52, 0x54, 0, 0xaa, 0xbb, 1];
+    pxe.extend([0; 26]);
+    pxe.extend([1, 0x7f, 0xff, 4, 0]);
+    std::fs::write(efivars.join("Boot0001-8be4df61-93ca-11d2-aa0d-00e098032b8c"), pxe).unwrap();
+    let refused = bench
+        .run("clean.execute_clean_step", step("clean_uefi_nvram", json!({"match_patterns": ["(?i)x"]})))
+        .await;
+    assert_eq!(refused.command_error.unwrap().class, "InvalidCommandParamsError");
+    let kept = bench
+        .run("deploy.execute_deploy_step", step("clean_uefi_nvram", json!({"match_patterns": ["ubuntu"]})))
+        .await;
+    assert_eq!(kept.command_result.unwrap()["deploy_result"]["removed"], json!([]));
+    let cleaned = bench.run("clean.execute_clean_step", step("clean_uefi_nvram", json!({}))).await;
+    let result = &cleaned.command_result.unwrap()["clean_result"];
+    let gone = "Boot0000 debian HD(1,GPT,07070707-0707-0707-0707-070707070707,0x800,0x1000)/File(\\EFI\\debian\\shimx64.efi)";
+    assert_eq!(result["removed"], json!([gone]));
+    assert_eq!(result["kept"], json!(["Boot0001 n MAC(525400aabb01,0x1)"]));
+}
+
+#[tokio::test]
+async fn crash_records_of_tenants_go_from_the_kernels_store_and_from_the_firmware() {
+    let bench = Bench::new(&[]);
+    let (pstore, efivars) = (bench.firmware.path().join("pstore"), bench.firmware.path().join("efivars"));
+    let dump = efivars.join("dump-type0-1-1-17-C-cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0");
+    for dir in [&pstore, &efivars] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    std::fs::write(pstore.join("dmesg-erst-1"), "secret").unwrap();
+    std::fs::write(&dump, "....secret").unwrap();
+    let answer = bench.run("clean.execute_clean_step", step("erase_pstore", json!({}))).await;
+    let result = &answer.command_result.unwrap()["clean_result"];
+    assert_eq!((&result["records"], &result["uefi_variables"]), (&json!(1), &json!(1)));
+    assert!(!dump.exists() && !pstore.join("dmesg-erst-1").exists());
 }

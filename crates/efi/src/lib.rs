@@ -17,7 +17,7 @@ mod variable;
 pub use boot::{AddEntryError, BootEntry, add_boot_entry, boot_entries, remove_boot_entry};
 pub use loader::{FindLoaderError, Loader, find_loader};
 pub use option::{HardDrive, LoadOption, MalformedOption};
-pub use variable::VariableError;
+pub use variable::{VariableError, remove_crash_dumps};
 
 /// Where efivarfs is mounted.
 pub const EFIVARS: &str = "/sys/firmware/efi/efivars";

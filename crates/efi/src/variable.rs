@@ -9,6 +9,9 @@ use std::{
 
 /// The vendor of the variables that the specification itself defines.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// The vendor of what Linux's pstore keeps when it crashes
+/// (`LINUX_EFI_CRASH_GUID`, drivers/firmware/efi/efi-pstore.c).
+const CRASH: &str = "-cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0";
 /// Non-volatile, for boot services and for the running system.
 const ATTRIBUTES: u32 = 7;
 /// The largest variable read: firmware keeps them in some 64 KiB of flash.
@@ -93,12 +96,40 @@ pub(crate) fn write(efivars: &Path, name: &str, content: &[u8]) -> Result<(), Va
 
 /// Remove a variable; one that is not there is removed already.
 pub(crate) fn remove(efivars: &Path, name: &str) -> Result<(), VariableError> {
-    let path = path(efivars, name);
-    let removed = make_mutable(&path).and_then(|()| std::fs::remove_file(&path));
+    remove_file(&path(efivars, name))
+}
+
+fn remove_file(path: &Path) -> Result<(), VariableError> {
+    let removed = make_mutable(path).and_then(|()| std::fs::remove_file(path));
     match removed {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(VariableError::Write { path, err }),
+        Err(err) if err.kind() != io::ErrorKind::NotFound => {
+            Err(VariableError::Write { path: path.to_owned(), err })
+        }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Remove what crashed Linux kernels left in the firmware; returns how many
+/// variables there were. A machine without UEFI has none.
+///
+/// # Errors
+/// [`VariableError`] naming the variable, or the directory, that resists.
+pub fn remove_crash_dumps(efivars: &Path) -> Result<usize, VariableError> {
+    let unlisted = |err| VariableError::Read { path: efivars.to_owned(), err };
+    let listing = match std::fs::read_dir(efivars) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(0),
+        listing => listing.map_err(unlisted)?,
+    };
+    let mut removed = 0;
+    for file in listing {
+        let path = file.map_err(unlisted)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("dump-type") && name.ends_with(CRASH) {
+            remove_file(&path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 /// efivarfs makes variables immutable that it does not know, so that nobody
@@ -112,5 +143,23 @@ fn make_mutable(path: &Path) -> io::Result<()> {
         }),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(err) => Err(err),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crash_dumps_go_and_other_variables_stay() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dump = format!("dump-type0-1-1-1700000000-C{CRASH}");
+        for name in [dump.as_str(), "Boot0000-8be4df61-93ca-11d2-aa0d-00e098032b8c", "dump-type0-x"] {
+            std::fs::write(dir.path().join(name), "....secret").expect("written");
+        }
+        assert_eq!(remove_crash_dumps(dir.path()).expect("removed"), 1);
+        assert!(!dir.path().join(&dump).exists());
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 2);
+        assert_eq!(remove_crash_dumps(&dir.path().join("none")).expect("no UEFI"), 0);
     }
 }

@@ -24,7 +24,7 @@ pub use cmdline::Params;
 pub use drivers::{Drivers, Settled};
 pub use entropy::EntropyError;
 pub use fatal::{RESTART_DELAY, chain, fatal, install_panic_hook};
-pub use mounts::MountError;
+pub use mounts::{MountError, mount_pstore};
 
 /// The firmware that started this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

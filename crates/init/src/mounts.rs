@@ -47,6 +47,10 @@ const MOUNTS: &[Mount] = &[
 const EFIVARS: Mount =
     Mount { kind: "efivarfs", at: "/sys/firmware/efi/efivars", flags: PLAIN, options: None, need: Need::May };
 
+/// Where the kernel shows what crashed kernels left in the firmware.
+const PSTORE: Mount =
+    Mount { kind: "pstore", at: "/sys/fs/pstore", flags: PLAIN, options: None, need: Need::Must };
+
 /// Why the machine has no usable root.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind} could not be mounted on {at}; is it in this kernel?")]
@@ -73,6 +77,15 @@ pub(crate) fn mount_efivars(drivers: &Drivers) {
     }
     // `Need::May` never fails.
     let _ = attempt(&EFIVARS);
+}
+
+/// Mount the crash records of earlier kernels; a kernel that has no place for
+/// them has none.
+///
+/// # Errors
+/// When the place is there and the kernel refuses.
+pub fn mount_pstore() -> Result<(), MountError> {
+    if Path::new(PSTORE.at).is_dir() { attempt(&PSTORE) } else { Ok(()) }
 }
 
 fn attempt(mount: &Mount) -> Result<(), MountError> {
