@@ -55,7 +55,7 @@ impl Boot {
         let (kernel, _) = Kernel::image_of_package(&unpacked).expect("a kernel");
         let Skeleton(mut entries) = SKELETON.parse().expect("a skeleton");
         add(&mut entries, PACK_PATH, modules(&unpacked, &package.sha256), 0o644);
-        add(&mut entries, "init", fs::read(init).expect("the program for PID 1"), 0o755);
+        add(&mut entries, "init", stripped(init), 0o755);
         for program in programs {
             add_file(&mut entries, program);
             libraries(program).iter().for_each(|library| add_file(&mut entries, library));
@@ -108,6 +108,14 @@ fn packed(kernel: &Kernel, list: &str) -> Vec<u8> {
     let mut out = Vec::new();
     pack::write(contents, &mut out, PACK_LEVEL).expect("a pack");
     out
+}
+
+/// The program without what only debuggers read: firmware loads it byte by byte.
+fn stripped(program: &Path) -> Vec<u8> {
+    let small = tempfile::NamedTempFile::new().expect("a temporary file");
+    let status = Command::new("strip").arg("-o").arg(small.path()).arg(program).status();
+    assert!(status.expect("strip runs (Debian package binutils)").success(), "strip {}", program.display());
+    fs::read(small.path()).expect("the program")
 }
 
 /// Paths of what the loader would load for `program`.
