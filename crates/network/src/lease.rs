@@ -3,7 +3,6 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use mozim::{DhcpError, DhcpV4Client, DhcpV4Config, DhcpV4Lease, DhcpV4State};
-use rtnetlink::Handle;
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -26,7 +25,7 @@ const TRIES: &[Duration] = &[
 const MAX_LIST: usize = 16;
 
 /// Keep `nic` leased. Ends only by being aborted.
-pub(crate) async fn keep(board: Board, handle: Handle, nic: Nic) {
+pub(crate) async fn keep(board: Board, nic: Nic) {
     let mut held: Option<Lease> = None;
     let mut tries = TRIES.iter();
     let mut limit = TRIES[0];
@@ -39,7 +38,7 @@ pub(crate) async fn keep(board: Board, handle: Handle, nic: Nic) {
                 sleep(limit).await; // it failed at once, and would again
             }
             Ok(Ok((client, granted))) => {
-                match hold(&board, &handle, &nic, client, granted, &mut held).await {
+                match hold(&board, &nic, client, granted, &mut held).await {
                     Ok(()) => tries = TRIES.iter(), // it had a lease and lost it
                     Err(why) => {
                         say_why(&board, &nic, &why);
@@ -70,14 +69,13 @@ async fn first_lease(nic: &Nic) -> Result<(DhcpV4Client, Box<DhcpV4Lease>), Stri
 /// Use what was granted and renew it until that fails.
 async fn hold(
     board: &Board,
-    handle: &Handle,
     nic: &Nic,
     mut client: DhcpV4Client,
     mut granted: Box<DhcpV4Lease>,
     held: &mut Option<Lease>,
 ) -> Result<(), String> {
     loop {
-        use_lease(board, handle, nic, &granted, held).await?;
+        use_lease(board, nic, &granted, held)?;
         match next_lease(&mut client).await {
             Ok(renewed) => granted = renewed,
             Err(err) => {
@@ -97,9 +95,8 @@ async fn next_lease(client: &mut DhcpV4Client) -> Result<Box<DhcpV4Lease>, DhcpE
     }
 }
 
-async fn use_lease(
+fn use_lease(
     board: &Board,
-    handle: &Handle,
     nic: &Nic,
     granted: &DhcpV4Lease,
     held: &mut Option<Lease>,
@@ -110,7 +107,7 @@ async fn use_lease(
         return Ok(());
     }
     let rank = if board.is_boot_nic(nic.mac) { Rank::Boot } else { Rank::Other };
-    let applied = configure::apply(handle, nic, rank, &lease, held.as_ref()).await;
+    let applied = configure::apply(nic, rank, &lease, held.as_ref());
     let refused =
         applied.map_err(|err| format!("the kernel refuses {}/{}: {err}", lease.address, lease.prefix))?;
     for route in refused {

@@ -22,6 +22,7 @@ mod board;
 pub mod clock;
 mod configure;
 mod lease;
+mod netlink;
 mod resolv;
 mod watch;
 
@@ -131,11 +132,11 @@ impl Network {
         let network = Self { board: board.clone() };
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let result = match runtime {
+            let Err(why) = match runtime {
                 Ok(runtime) => runtime.block_on(watch::watch(&board)),
                 Err(err) => Err(err.to_string()),
             };
-            board.stopped(result.err().unwrap_or_else(|| "the kernel ended the conversation".to_owned()));
+            board.stopped(why);
         };
         thread::Builder::new().name("network".into()).spawn(run).map_err(NetworkError::Thread)?;
         Ok(network)

@@ -6,10 +6,11 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use network::{Network, NetworkError, Options};
+use network::{Lease, Network, NetworkError, Options};
 
 /// Set in the copy of this test that runs inside the namespace.
 const INSIDE: &str = "BILLET_TEST_NAMESPACE";
@@ -47,9 +48,10 @@ fn is_root() -> bool {
         .is_ok_and(|text| text.lines().any(|line| line.starts_with("Uid:\t0\t")))
 }
 
-fn ip(line: &str) {
-    let status = Command::new("ip").args(line.split(' ')).status().expect("ip runs");
-    assert!(status.success(), "ip {line}");
+fn ip(line: &str) -> String {
+    let output = Command::new("ip").args(line.split(' ')).output().expect("ip runs");
+    assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// The other ends of two cables, `boot` and `other`, in a namespace of their own,
@@ -132,6 +134,23 @@ fn the_boot_nic_gets_its_lease_and_the_default_route() {
     assert_eq!(resolv, "search lab.example\nnameserver 10.77.1.8\n");
     let source = network::source_address_for("192.0.2.1:80").expect("a default route");
     assert_eq!(source, IpAddr::from(lease.address));
+    the_kernel_uses(lease);
+}
+
+/// The kernel has what the lease says, as `ip` shows it.
+fn the_kernel_uses(lease: &Lease) {
+    let address = lease.address;
+    let shown = ip("-4 -oneline address show dev boot");
+    let wanted = format!("inet {address}/24 brd 10.77.1.255 scope global noprefixroute boot");
+    assert!(shown.contains(&wanted), "{shown}");
+    assert!(ip("link show dev boot").contains(" mtu 1400 "));
+    assert!(ip("link show dev lo").contains("LOWER_UP"), "the loopback interface is up");
+    let routes = ip("route show dev boot");
+    let wanted = [
+        format!("default via 10.77.1.1 proto static src {address} metric 100 onlink"),
+        format!("10.77.1.0/24 proto static scope link src {address} metric 100"),
+    ];
+    assert_eq!(routes.lines().map(str::trim_end).collect::<Vec<_>>(), wanted);
 }
 
 #[test]
@@ -148,4 +167,22 @@ fn a_server_that_comes_late_is_still_found() {
     server.serve();
     let up = network.wait(Duration::from_secs(30)).expect("a lease in the end");
     assert_eq!(up.interfaces[0].name, "boot");
+}
+
+#[test]
+fn a_nic_that_is_pulled_out_takes_its_lease_along() {
+    if !in_namespace("a_nic_that_is_pulled_out_takes_its_lease_along") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut server = Server::plug_in(directory.path());
+    server.serve();
+    let network = Network::start(&options(directory.path())).expect("started");
+    network.wait(Duration::from_secs(30)).expect("a lease");
+    ip("link delete boot");
+    let limit = Instant::now() + Duration::from_secs(10);
+    while network.leases().iter().any(|lease| lease.name == "boot") {
+        assert!(Instant::now() < limit, "the kernel's news was not heard");
+        thread::yield_now();
+    }
 }
