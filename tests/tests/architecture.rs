@@ -39,6 +39,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hardware-fixtures", &[]),
     ("lab", &["model", "wire", "evidence"]),
     ("bad-server", &[]),
+    ("fake-nvme", &[]),
+    ("fake-sas", &["sys"]),
     ("bench", &["model", "disk"]),
     ("guest", &["model", "disk", "init", "inventory", "erase", "image-builder"]),
     ("fuzz", &["model", "disk", "image", "fetch"]),
