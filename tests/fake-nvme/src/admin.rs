@@ -1,0 +1,160 @@
+//! Admin commands, keep-alive and events aside.
+
+use crate::{
+    Action, Status,
+    command::{Answer, Command, Failure},
+    drive::Inside,
+    identify::{EVERY, identify},
+    sanitize::Sanitize,
+};
+
+const GET_LOG_PAGE: u8 = 0x02;
+const IDENTIFY: u8 = 0x06;
+const SET_FEATURES: u8 = 0x09;
+const GET_FEATURES: u8 = 0x0a;
+const KEEP_ALIVE: u8 = 0x18;
+const FORMAT: u8 = 0x80;
+const SANITIZE: u8 = 0x84;
+/// Log pages are no longer than this.
+const LOG_LIMIT: usize = 4096;
+
+/// Run `command` of the controller with this number of the subsystem of this name.
+pub(crate) fn run(
+    drive: &mut Inside,
+    subsystem: &str,
+    controller: u16,
+    command: &Command,
+) -> Result<Answer, Failure> {
+    match command.opcode() {
+        IDENTIFY => {
+            let cns = command.cdw(10) & 0xff;
+            identify(&drive.spec, subsystem, controller, cns, command.nsid()).map(Answer::data)
+        }
+        GET_LOG_PAGE => log(drive, command),
+        SET_FEATURES | GET_FEATURES => Ok(feature(command)),
+        KEEP_ALIVE => Ok(Answer::default()),
+        FORMAT => format(drive, command),
+        SANITIZE => sanitize(drive, command),
+        _ => Err(Failure::INVALID_OPCODE),
+    }
+}
+
+/// Everything is taken; the number of queues is what this fake has threads for.
+fn feature(command: &Command) -> Answer {
+    const NUMBER_OF_QUEUES: u32 = 0x07;
+    const QUEUES: u32 = 4 - 1;
+    match command.cdw(10) & 0xff {
+        NUMBER_OF_QUEUES => Answer::result(QUEUES | QUEUES << 16),
+        _ => Answer::default(),
+    }
+}
+
+fn log(drive: &mut Inside, command: &Command) -> Result<Answer, Failure> {
+    const HEALTH: u32 = 0x02;
+    const SANITIZE_STATUS: u32 = 0x81;
+    let mut page = match command.cdw(10) & 0xff {
+        HEALTH => health(),
+        SANITIZE_STATUS if !drive.spec.sanitizes.is_empty() => {
+            drive.advance().map_err(|_| Failure::INTERNAL)?;
+            drive.sanitize.log(drive.spec.polls, drive.spec.estimate)
+        }
+        _ => return Err(Failure::INVALID_FIELD),
+    };
+    let dwords = (command.cdw(10) >> 16) as usize + 1;
+    page.resize((dwords * 4).min(LOG_LIMIT), 0);
+    Ok(Answer::data(page))
+}
+
+/// A drive at 40 °C with nothing to complain of.
+fn health() -> Vec<u8> {
+    const KELVIN: u16 = 273 + 40;
+    let mut page = vec![0; 512];
+    page[1..3].copy_from_slice(&KELVIN.to_le_bytes());
+    page[3] = 100;
+    page
+}
+
+fn format(drive: &mut Inside, command: &Command) -> Result<Answer, Failure> {
+    if !drive.spec.formats {
+        return Err(Failure::INVALID_OPCODE);
+    }
+    refuse_while_sanitizing(drive)?;
+    let (cdw10, nsid) = (command.cdw(10), command.nsid());
+    drive.remember(FORMAT, cdw10);
+    let one = drive.spec.namespaces.iter().find(|one| one.id == nsid);
+    if one.is_none() && nsid != EVERY {
+        return Err(Failure::INVALID_NAMESPACE);
+    }
+    if one.is_some_and(|one| cdw10 & 0xf != u32::from(one.block == 4096)) {
+        return Err(Failure::INVALID_FORMAT);
+    }
+    let faults = &mut drive.spec.faults;
+    if faults.failing_formats > 0 {
+        faults.failing_formats -= 1;
+        return Err(Failure::INTERNAL);
+    }
+    let crypto = drive.spec.fna & 0b100 != 0;
+    let action = match cdw10 >> 9 & 0b111 {
+        0 => return Ok(Answer::default()),
+        1 => Action::Block,
+        2 if crypto => Action::Crypto,
+        2 if drive.spec.faults.takes_any_ses => return Ok(Answer::default()),
+        _ => return Err(Failure::INVALID_FIELD),
+    };
+    if drive.spec.faults.lies {
+        return Ok(Answer::default());
+    }
+    let reaches_all = nsid == EVERY || drive.spec.fna & 0b11 != 0;
+    let all = drive.spec.namespaces.iter().map(|one| one.id);
+    let reached: Vec<u32> = all.filter(|id| reaches_all || *id == nsid).collect();
+    for id in reached {
+        drive.erase(id, action).map_err(|_| Failure::INTERNAL)?;
+    }
+    Ok(Answer::default())
+}
+
+fn sanitize(drive: &mut Inside, command: &Command) -> Result<Answer, Failure> {
+    const EXIT_FAILURE: u32 = 1;
+    let cdw10 = command.cdw(10);
+    drive.remember(SANITIZE, cdw10);
+    if drive.spec.sanitizes.is_empty() {
+        return Err(Failure::INVALID_OPCODE);
+    }
+    if drive.sanitize.status == Status::Running {
+        return Err(Failure::SANITIZE_IN_PROGRESS);
+    }
+    if cdw10 & 0b111 == EXIT_FAILURE {
+        leave_failure(drive)?;
+    } else {
+        begin(drive, cdw10, command.cdw(11))?;
+    }
+    drive.store().map_err(|_| Failure::INTERNAL)?;
+    Ok(Answer::default())
+}
+
+/// Allowed only where the failed sanitize allowed it (AUSE, bit 3).
+fn leave_failure(drive: &mut Inside) -> Result<(), Failure> {
+    if drive.sanitize.status == Status::Failed && drive.sanitize.cdw10 & 1 << 3 == 0 {
+        return Err(Failure::SANITIZE_FAILED);
+    }
+    drive.sanitize.left = true;
+    Ok(())
+}
+
+fn begin(drive: &mut Inside, cdw10: u32, pattern: u32) -> Result<(), Failure> {
+    let action = Action::of(cdw10 & 0b111).filter(|action| drive.spec.sanitizes.contains(action));
+    if action.is_none() || drive.spec.faults.refuses_sanitize {
+        return Err(Failure::INVALID_FIELD);
+    }
+    drive.sanitize = Sanitize { status: Status::Running, cdw10, pattern, ..Sanitize::default() };
+    Ok(())
+}
+
+/// Reads, writes and formats fail while a sanitize runs, and after it failed.
+pub(crate) fn refuse_while_sanitizing(drive: &Inside) -> Result<(), Failure> {
+    match drive.sanitize.status {
+        Status::Running => Err(Failure::SANITIZE_IN_PROGRESS),
+        Status::Failed if !drive.sanitize.left => Err(Failure::SANITIZE_FAILED),
+        Status::Never | Status::Done | Status::Failed => Ok(()),
+    }
+}
