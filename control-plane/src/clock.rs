@@ -16,6 +16,12 @@ impl Time {
         Self(jiff::Timestamp::now())
     }
 
+    /// How much later than `earlier` this is; negative when it is before.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> jiff::SignedDuration {
+        self.0.duration_since(earlier.0)
+    }
+
     /// How long ago this was; zero if it is in the future (a clock was set).
     #[must_use]
     pub fn elapsed(self) -> Duration {

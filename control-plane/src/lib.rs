@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config_drive;
 pub mod metrics;
 pub mod node;
+pub mod notary;
 pub mod record;
 pub mod runner;
 pub mod server;

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser;
 use control_plane::{
+    notary::LostKey,
     runner::{CleanPolicy, Settings},
     server::{Config, run},
 };
@@ -52,6 +53,10 @@ struct Arguments {
     /// Leave agents running between inspection, cleaning and deployment.
     #[arg(long)]
     fast_track: bool,
+    /// Countersign evidence with another key than before: the old one is lost.
+    /// Both certificates stay known.
+    #[arg(long)]
+    new_evidence_key: bool,
     /// Seconds until a booted ramdisk that does not call has failed.
     #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     callback_timeout: u64,
@@ -106,6 +111,7 @@ fn config(arguments: Arguments, bound: SocketAddr) -> Config {
         ramdisk: arguments.ramdisk,
         images: arguments.images,
         htpasswd: arguments.htpasswd,
+        lost_key: if arguments.new_evidence_key { LostKey::Replace } else { LostKey::Refuse },
         tls: arguments.tls_cert.zip(arguments.tls_key),
         settings,
     }

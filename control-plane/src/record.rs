@@ -105,6 +105,13 @@ impl Operation {
     pub fn step(&self) -> Option<&Value> {
         self.steps.get(self.ended)
     }
+
+    /// Command `id` was the current step's, and has ended.
+    pub fn ends(&mut self, id: &str) {
+        self.ended += 1;
+        self.command = None;
+        self.seen = Some(id.to_owned());
+    }
 }
 
 impl Node {

@@ -8,6 +8,7 @@ use axum_server::{Handle, tls_rustls::RustlsConfig};
 use crate::{
     api::{self, Api, Passwords},
     metrics::Metrics,
+    notary::{LostKey, Notary},
     runner::{Conductor, Settings},
     store::Store,
 };
@@ -28,6 +29,8 @@ pub struct Config {
     pub htpasswd: Option<PathBuf>,
     /// Certificate and key, PEM.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// What to do when the evidence key is not the one the database knows.
+    pub lost_key: LostKey,
     /// How nodes are conducted.
     pub settings: Settings,
 }
@@ -42,7 +45,8 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let passwords = config.htpasswd.as_deref().map(Passwords::load).transpose()?.map(Arc::new);
-    let store = Store::open(&config.database).await?;
+    let notary = Notary::open(&config.database)?;
+    let store = Store::open(&config.database, notary, config.lost_key).await?;
     let conductor = Conductor::new(store, config.settings, Arc::new(Metrics::default()));
     let api = Api { conductor: conductor.clone(), passwords, ramdisk: config.ramdisk, images: config.images };
     let address = listener.local_addr().context("the listening socket has no address")?;

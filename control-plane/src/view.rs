@@ -6,6 +6,7 @@ use wire::ironic::{MASKED, NODE_FIELDS, PORT_FIELDS, masked, with_defaults};
 use crate::{
     clock::Time,
     record::{Node, Port},
+    store::Recorded,
 };
 
 /// Interfaces that nobody set, as the driver would choose them.
@@ -148,4 +149,25 @@ pub fn port(port: &Port, base: &str) -> Map<String, Value> {
 #[must_use]
 pub fn only(item: Map<String, Value>, fields: &[&str]) -> Map<String, Value> {
     item.into_iter().filter(|(key, _)| fields.contains(&key.as_str())).collect()
+}
+
+/// An erasure with its link, whose certificate is shown as `document` as well.
+#[must_use]
+pub fn erasure(recorded: &Recorded) -> Value {
+    let Recorded { sequence, erasure, link } = recorded;
+    json!({
+        "sequence": sequence,
+        "device": erasure.device,
+        "verified": erasure.verified,
+        "reason": erasure.reason,
+        "result": erasure.said("/result"),
+        "method": erasure.method(),
+        "level": erasure.said("/level"),
+        "serial": erasure.said("/device/serial"),
+        "step": erasure.step,
+        "operation": erasure.operation.to_string(),
+        "received_at": erasure.received_at,
+        "document": erasure.document,
+        "link": link.to_value(),
+    })
 }

@@ -88,8 +88,8 @@ async fn without_proven_erasure_no_node_is_available() {
     for (evidence, words) in [
         (Evidence::Missing, "no evidence for disk /dev/sda (serial S1)"),
         (Evidence::FirstDiskOnly, "no evidence for disk /dev/sdb (serial S2)"),
-        (Evidence::Forged, "/dev/sda is not good"),
-        (Evidence::Tampered, "/dev/sda is not good"),
+        (Evidence::Forged, "not good: /dev/sda (serial S1): the document is signed with another"),
+        (Evidence::Tampered, "/dev/sdb (serial S2): the signature does not fit"),
         (Evidence::Dirty, "says failed, not clean"),
         (Evidence::Replayed, "another operation"),
     ] {

@@ -94,7 +94,10 @@ impl From<StoreError> for Failure {
             StoreError::Open { .. }
             | StoreError::Migrate { .. }
             | StoreError::Query { .. }
-            | StoreError::Corrupt { .. } => {
+            | StoreError::Corrupt { .. }
+            | StoreError::OtherKey { .. }
+            | StoreError::Countersign(_)
+            | StoreError::Chain { .. } => {
                 tracing::error!(error = crate::runner::chain(&error), "the store failed");
                 Self::server(&error.to_string())
             }

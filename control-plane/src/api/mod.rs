@@ -103,6 +103,7 @@ fn resources() -> Router<Api> {
         ("/nodes/{node}/progress", get(nodes::progress)),
         ("/nodes/{node}/erasures", get(nodes::erasures)),
         ("/nodes/{node}/logs", get(nodes::logs)),
+        ("/evidence/keys", get(nodes::evidence_keys)),
         ("/ports", get(ports::list).post(ports::create)),
         ("/ports/detail", get(ports::list_detail)),
         ("/ports/{port}", get(ports::show).patch(ports::update).merge(delete(ports::remove))),

@@ -282,18 +282,18 @@ pub(super) async fn erasures(
         (None, Ok(uuid)) => uuid,
         (None, Err(_)) => return Err(Failure::no_node(&ident)),
     };
-    let erasures = api.store().erasures(uuid).await?;
-    let shown: Vec<Value> = erasures
-        .iter()
-        .map(|erasure| {
-            json!({
-                "device": erasure.device, "verified": erasure.verified, "reason": erasure.reason, "method": erasure.method,
-                "level": erasure.level, "serial": erasure.serial, "step": erasure.step,
-                "operation": erasure.operation.to_string(), "received_at": erasure.received_at, "document": erasure.document,
-            })
-        })
-        .collect();
-    Ok(Answer(json!({"erasures": shown})))
+    let recorded = api.store().erasures(uuid).await?;
+    let head = api.store().head(uuid, &recorded)?;
+    let shown: Vec<Value> = recorded.iter().map(view::erasure).collect();
+    Ok(Answer(json!({"erasures": shown, "head": head.to_value()})))
+}
+
+/// The certificates that evidence is countersigned with, the present one last.
+pub(super) async fn evidence_keys(State(api): State<Api>) -> Result<Answer<Value>, Failure> {
+    let keys = api.store().evidence_keys().await?;
+    let shown: Vec<Value> =
+        keys.iter().map(|(certificate, since)| json!({"certificate": certificate, "since": since})).collect();
+    Ok(Answer(json!({"keys": shown})))
 }
 
 /// The last logs an agent left when its work failed: base64 of a tar.gz.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use wire::ipa::{CommandResult, CommandStatus, Commands, Fault};
 
-use super::{Inner, Outcome, clean, lock, perform::EffectError, transition::chain};
+use super::{Inner, Outcome, clean, lock, perform::EffectError, proof, transition::chain};
 use crate::{
     node::{Event, State},
     record::Node,
@@ -263,7 +263,8 @@ impl Inner {
         }
     }
 
-    /// Poll command `id` until it ends; its progress is kept meanwhile. A lost
+    /// Poll command `id` until it ends; its progress is kept meanwhile, and so is
+    /// the evidence of each disk that ended, also when the command fails. A lost
     /// connection is borne for the silence timeout.
     pub(super) async fn follow(
         &self,
@@ -272,6 +273,7 @@ impl Inner {
         id: &str,
     ) -> Result<CommandResult, EffectError> {
         let mut answered = Instant::now();
+        let mut kept = 0;
         loop {
             let agent = self.agent(node).await?;
             match agent.commands().await {
@@ -282,9 +284,13 @@ impl Inner {
                         return Err(self.agent_failed(node, step)(AgentError::Restarted { url }));
                     };
                     match result.command_status {
-                        CommandStatus::Running => self.keep_progress(node, result.command_result),
+                        CommandStatus::Running => {
+                            kept = proof::take_early(self, node, step, &result, kept).await?;
+                            self.keep_progress(node, result.command_result);
+                        }
                         CommandStatus::Succeeded => return Ok(result),
                         CommandStatus::Failed | CommandStatus::VersionMismatch => {
+                            proof::take_result(self, node, step, &result).await?;
                             let (node, step) = (node.title(), step.to_owned());
                             return Err(EffectError::Step { node, step, details: reason(&result) });
                         }
@@ -315,21 +321,17 @@ pub(super) async fn watch(inner: &Inner, node: &Node) -> Result<Option<Outcome>,
         // Its end was stored just before a restart.
         return Ok(super::perform::event(Event::StepEnded));
     };
-    let (kind, step) = if node.state == State::DeployWaitWrite {
-        ("deploy", "write_image".to_owned())
+    let erasing = node.state != State::DeployWaitWrite;
+    let step = if erasing {
+        node.operation.step().map(clean::step_name).unwrap_or_default()
     } else {
-        ("clean", node.operation.step().map(clean::step_name).unwrap_or_default())
+        "write_image".to_owned()
     };
     let result = inner.follow(node, &step, &id).await?;
-    if kind == "clean" {
-        clean::take_result(inner, node, &step, &result).await?;
+    if erasing {
+        proof::take_result(inner, node, &step, &result).await?;
+    } else {
+        inner.change(node.uuid, |node| node.operation.ends(&id)).await?;
     }
-    inner
-        .change(node.uuid, |node| {
-            node.operation.ended += 1;
-            node.operation.command = None;
-            node.operation.seen = Some(id.clone());
-        })
-        .await?;
     Ok(super::perform::event(Event::StepEnded))
 }

@@ -16,6 +16,7 @@ mod clean;
 mod deploy;
 mod perform;
 mod power;
+mod proof;
 mod settings;
 mod transition;
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Inner, Outcome, agent_client::AgentError, clean, deploy, lock, power, transition::chain};
+use super::{Inner, Outcome, agent_client::AgentError, clean, deploy, lock, power, proof, transition::chain};
 use crate::{
     node::{Effect, Event},
     record::Node,
@@ -62,9 +62,22 @@ impl Inner {
         uuid: Uuid,
         mut change: impl FnMut(&mut Node),
     ) -> Result<(), EffectError> {
-        let changed = self.store.change(uuid, |node| {
+        self.change_along(uuid, |node| {
             change(node);
-            Ok::<_, std::convert::Infallible>(((), Along::default()))
+            Along::default()
+        })
+        .await
+    }
+
+    /// Change a node without moving it, and store what `change` says along with it.
+    pub(super) async fn change_along(
+        &self,
+        uuid: Uuid,
+        mut change: impl FnMut(&mut Node) -> Along,
+    ) -> Result<(), EffectError> {
+        let changed = self.store.change(uuid, |node| {
+            let along = change(node);
+            Ok::<_, std::convert::Infallible>(((), along))
         });
         match changed.await {
             Ok(()) => Ok(()),
@@ -117,7 +130,7 @@ async fn one(inner: &Inner, uuid: Uuid, effect: Effect) -> Result<Option<Outcome
         Effect::FetchCleanSteps => clean::fetch_steps(inner, &node).await,
         Effect::StartCleanStep => clean::start_step(inner, &node).await,
         Effect::WatchStep => super::agent_client::watch(inner, &node).await,
-        Effect::JudgeErasure => clean::judge(inner, &node).await,
+        Effect::JudgeErasure => proof::judge(inner, &node).await,
         Effect::FetchDeploySteps => deploy::fetch_steps(inner, &node).await,
         Effect::StartWriteImage => deploy::start_write(inner, &node).await,
         Effect::PrepareInstanceBoot => deploy::prepare_boot(inner, &node).await.map(|()| None),

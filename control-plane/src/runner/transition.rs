@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{HandleError, Inner};
+use super::{HandleError, Inner, proof};
 use crate::{
     clock::Time,
     node::{Denied, Event, State, Verdict, next},
@@ -43,10 +43,16 @@ pub(super) async fn handle(
             let verdict = next(from, event)?;
             let along = match verdict {
                 Verdict::Stay => Along::default(),
-                Verdict::Go(to, effects) => Along {
-                    effects: Some(effects),
-                    moment: Some(enter(node, event, to, words.as_deref(), inner.settings.fast_track)),
-                },
+                Verdict::Go(to, effects) => {
+                    let moment = enter(node, event, to, words.as_deref(), inner.settings.fast_track);
+                    let said = node.known.last_error.as_deref().unwrap_or_default();
+                    let nothing = proof::came_to_nothing(node, from, event, said);
+                    Along {
+                        effects: Some(effects),
+                        moment: Some(moment),
+                        erasures: nothing.into_iter().collect(),
+                    }
+                }
             };
             Ok::<_, Denied>(((from, verdict, node.title()), along))
         })

@@ -1,7 +1,7 @@
-//! What hangs on a node: inventory, evidence, history, config drive, logs.
+//! What hangs on a node: inventory, history, config drive, logs.
 
 use serde_json::Value;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Store, StoreError, failed, from_json, to_json};
@@ -17,33 +17,6 @@ pub struct Inventory {
     pub inventory: Value,
     /// What the agent sent besides, and what was derived from it.
     pub plugin_data: Value,
-}
-
-/// The evidence for one disk, judged.
-#[derive(Clone, Debug)]
-pub struct Erasure {
-    /// The operation that erased it.
-    pub operation: Uuid,
-    /// The step that erased it.
-    pub step: String,
-    /// Its name in the ramdisk, such as `/dev/nvme0n1`.
-    pub device: String,
-    /// Whose it was.
-    pub node_uuid: Uuid,
-    /// The signature is the agent's and the evidence says clean.
-    pub verified: bool,
-    /// Why it is not verified.
-    pub reason: Option<String>,
-    /// How it was erased.
-    pub method: Option<String>,
-    /// `clear` or `purge`.
-    pub level: Option<String>,
-    /// Its serial number, as the evidence has it.
-    pub serial: Option<String>,
-    /// When the evidence came.
-    pub received_at: String,
-    /// The evidence, as it came.
-    pub document: Value,
 }
 
 /// A line of a node's history.
@@ -173,51 +146,6 @@ impl Store {
         .transpose()
     }
 
-    /// Keep evidence; the same disk, step and operation replaces itself.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn put_erasure(&self, erasure: &Erasure) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO erasures (operation, step, device, node_uuid, verified, reason, method, level, serial, received_at, document)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-             ON CONFLICT (operation, step, device) DO UPDATE SET verified = excluded.verified, reason = excluded.reason,
-             method = excluded.method, level = excluded.level, serial = excluded.serial,
-             received_at = excluded.received_at, document = excluded.document",
-        )
-        .bind(erasure.operation.to_string())
-        .bind(&erasure.step)
-        .bind(&erasure.device)
-        .bind(erasure.node_uuid.to_string())
-        .bind(i64::from(erasure.verified))
-        .bind(&erasure.reason)
-        .bind(&erasure.method)
-        .bind(&erasure.level)
-        .bind(&erasure.serial)
-        .bind(&erasure.received_at)
-        .bind(to_json("evidence", &erasure.document)?)
-        .execute(&self.pool)
-        .await
-        .map_err(failed("store evidence"))?;
-        Ok(())
-    }
-
-    /// All evidence of a node, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn erasures(&self, node: Uuid) -> Result<Vec<Erasure>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT operation, step, device, node_uuid, verified, reason, method, level, serial, received_at, document
-             FROM erasures WHERE node_uuid = $1 ORDER BY received_at, device",
-        )
-        .bind(node.to_string())
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed("read evidence"))?;
-        rows.iter().map(erasure).collect()
-    }
-
     /// Keep a config drive, in place of the one before.
     ///
     /// # Errors
@@ -283,21 +211,4 @@ impl Store {
             .map_err(failed("read logs"))?;
         Ok(row.map(|row| row.get("body")))
     }
-}
-
-fn erasure(row: &SqliteRow) -> Result<Erasure, StoreError> {
-    let uuid = |column: &str| row.get::<String, _>(column).parse().unwrap_or(Uuid::nil());
-    Ok(Erasure {
-        operation: uuid("operation"),
-        step: row.get("step"),
-        device: row.get("device"),
-        node_uuid: uuid("node_uuid"),
-        verified: row.get::<i64, _>("verified") == 1,
-        reason: row.get("reason"),
-        method: row.get("method"),
-        level: row.get("level"),
-        serial: row.get("serial"),
-        received_at: row.get("received_at"),
-        document: from_json("evidence", row.get("document"))?,
-    })
 }

@@ -5,12 +5,13 @@
 //! history go into the same one. The SQL is plain enough for PostgreSQL.
 
 mod attachments;
+mod chain;
 mod nodes;
 mod ports;
 
 use std::{
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -19,7 +20,10 @@ use sqlx::sqlite::{
 };
 use uuid::Uuid;
 
-pub use attachments::{Erasure, Inventory, Moment};
+use crate::notary::{LostKey, Notary};
+
+pub use attachments::{Inventory, Moment};
+pub use chain::{Erasure, Recorded};
 pub use nodes::{Along, ChangeError};
 
 /// How long a writer waits for another one.
@@ -33,6 +37,7 @@ const OWNER_ONLY: u32 = 0o600;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
+    notary: Notary,
 }
 
 /// Why the store did not do what it was asked. Nothing was changed.
@@ -74,6 +79,24 @@ pub enum StoreError {
         #[source]
         err: serde_json::Error,
     },
+    /// The database knows another evidence key.
+    #[error("{} is not the key that the evidence in the database is countersigned with; restore that from a backup, or start once with --new-evidence-key to go on with this one", file.display())]
+    OtherKey {
+        /// Where the key is.
+        file: PathBuf,
+    },
+    /// Evidence cannot be countersigned.
+    #[error("cannot countersign evidence")]
+    Countersign(#[source] evidence::SignError),
+    /// What is stored is no chain.
+    #[error("the database holds an unreadable link of the evidence of node {node}; restore it from a backup")]
+    Chain {
+        /// Whose evidence.
+        node: Uuid,
+        /// Why.
+        #[source]
+        err: evidence::chain::ChainError,
+    },
     /// Others kept changing the same node.
     #[error("node {node} is being changed by others; try again")]
     Contended {
@@ -89,11 +112,12 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Open or make the database at `path`.
+    /// Open or make the database at `path`; `notary` countersigns its evidence.
     ///
     /// # Errors
-    /// [`StoreError::Open`] and [`StoreError::Migrate`].
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    /// [`StoreError::Open`], [`StoreError::Migrate`], and [`StoreError::OtherKey`]
+    /// unless `lost` permits it.
+    pub async fn open(path: &Path, notary: Notary, lost: LostKey) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -113,7 +137,10 @@ impl Store {
             .run(&pool)
             .await
             .map_err(|err| StoreError::Migrate { path: name, err })?;
-        Ok(Self { pool })
+        let store = Self { pool, notary };
+        store.check_key(lost).await?;
+        store.chain_up().await?;
+        Ok(store)
     }
 
     /// Whether the database answers.

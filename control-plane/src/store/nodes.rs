@@ -3,7 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Moment, Store, StoreError, failed, failed_or_duplicate, from_json, to_json};
+use super::{Erasure, Moment, Store, StoreError, chain, failed, failed_or_duplicate, from_json, to_json};
 use crate::{
     clock::Time,
     node::{Effect, State},
@@ -20,6 +20,8 @@ pub struct Along {
     pub effects: Option<&'static [Effect]>,
     /// A line of history.
     pub moment: Option<Moment>,
+    /// What became known of erasures, in order.
+    pub erasures: Vec<Erasure>,
 }
 
 /// Why a node was not changed.
@@ -137,6 +139,9 @@ impl Store {
             }
             if let Some(moment) = along.moment {
                 moment.insert(&mut tx).await?;
+            }
+            for erasure in &along.erasures {
+                chain::append(&mut tx, &self.notary, erasure).await?;
             }
             tx.commit().await.map_err(failed("commit"))?;
             return Ok(result);

@@ -48,6 +48,11 @@ impl Billetd {
         self.folder.path().join(name)
     }
 
+    /// Another argument for the next start.
+    pub fn add(&mut self, argument: &str) {
+        self.more.push(argument.to_owned());
+    }
+
     /// Start the process (again) on the same database and wait until it answers.
     pub async fn up(&mut self) {
         let child = Command::new(env!("CARGO_BIN_EXE_billetd"))

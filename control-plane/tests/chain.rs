@@ -1,0 +1,232 @@
+//! What billetd keeps of erasures: countersigned and chained, whatever came and
+//! however often it was killed.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod world;
+
+use evidence::{
+    CertificatePem, Signed,
+    chain::{Head, Link, Signers, check},
+};
+use serde_json::{Value, json};
+use world::{Billetd, agent::Evidence, machine::Machine, until};
+
+const MAC: &str = "52:54:00:aa:bb:07";
+
+async fn inspected(billetd: &Billetd) -> (Machine, String) {
+    let machine = Machine::start(&billetd.base, MAC).await;
+    let node = billetd.enroll("bm7", &machine.bmc, MAC).await;
+    billetd.target(&node, "manage").await;
+    billetd.reaches(&node, "manageable").await;
+    billetd.target(&node, "inspect").await;
+    billetd.reaches(&node, "manageable").await;
+    (machine, node)
+}
+
+/// The entries of a node, after every signature and the chain were checked.
+async fn checked(billetd: &Billetd, node: &str) -> Vec<Value> {
+    let keys = billetd.get("/v1/evidence/keys").await;
+    let pinned: CertificatePem =
+        keys["keys"].as_array().unwrap().last().unwrap()["certificate"].as_str().unwrap().parse().unwrap();
+    let answer = billetd.get(&format!("/v1/nodes/{node}/erasures")).await;
+    let signed = |value: &Value| serde_json::from_value::<Signed>(value.clone()).unwrap();
+    let head = Head::of(&evidence::verify(&signed(&answer["head"]), Some(&pinned)).unwrap()).unwrap();
+    let entries = answer["erasures"].as_array().unwrap().clone();
+    let links = entries.iter().map(|entry| {
+        let link = signed(&entry["link"]);
+        evidence::verify(&link, Some(&pinned)).unwrap();
+        assert_eq!(link.body["certificate"], entry["document"]);
+        assert_eq!(link.body["node"], node);
+        Link::of(&link).unwrap()
+    });
+    let links = check(links.collect(), Some(&head), Signers::One).unwrap();
+    assert_eq!(links.len() as u64, head.length);
+    entries
+}
+
+/// Device, verdict and reason of the entries after the first `skip`.
+fn brief(entries: &[Value], skip: usize) -> Vec<(String, bool, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let one = |entry: &Value| (text(&entry["device"]), entry["verified"] == true, text(&entry["reason"]));
+    entries[skip..].iter().map(one).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_erasure_good_or_bad_is_countersigned_and_in_the_chain() {
+    let billetd = Billetd::start(&[]).await;
+    let (machine, node) = inspected(&billetd).await;
+    assert!(checked(&billetd, &node).await.is_empty(), "an empty chain has a signed head too");
+    let mut before = 0;
+    for (evidence, hours, fails, words) in [
+        (Evidence::Good, 0, None, None),
+        (Evidence::Dirty, 0, None, Some("says failed, not clean")),
+        (Evidence::Forged, 0, None, Some("another certificate than the pinned one")),
+        (Evidence::Good, 24 * 365, None, Some("set the clock")),
+        (Evidence::Good, -24 * 365, None, Some("set the clock")),
+        (Evidence::Missing, 0, None, Some("no evidence for disk /dev/sda (serial S1)")),
+        (Evidence::Dirty, 0, Some("erase_devices"), Some("/dev/sda failed at 1.0 MiB; replace it")),
+    ] {
+        machine.script(|script| {
+            script.evidence = evidence;
+            script.clock_off_hours = hours;
+            script.fail = fails.map(str::to_owned).into_iter().collect();
+        });
+        billetd.target(&node, "provide").await;
+        let state = if words.is_some() { "clean failed" } else { "available" };
+        let shown = billetd.reaches(&node, state).await;
+        let entries = checked(&billetd, &node).await;
+        let new = brief(&entries, before);
+        if let Some(words) = words {
+            let error = shown["last_error"].as_str().unwrap();
+            assert!(error.contains(words), "{error}");
+            let (device, verified, reason) = new.last().unwrap();
+            assert!(device == "-" && !verified && reason == error, "the failure itself is recorded: {new:?}");
+        }
+        let documents = if evidence == Evidence::Missing { 0 } else { 4 };
+        assert_eq!(new.len(), documents + usize::from(words.is_some()), "{new:?}");
+        let proven = |(_, verified, _): &(String, bool, String)| *verified;
+        assert_eq!(
+            new[..documents].iter().filter(|new| proven(new)).count(),
+            if words.is_some() { 0 } else { 4 }
+        );
+        before = entries.len();
+        billetd.target(&node, "manage").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_does_not_delay_the_certificate_of_another() {
+    let mut billetd = Billetd::start(&[]).await;
+    let (machine, node) = inspected(&billetd).await;
+    machine.script(|script| {
+        script.early = true;
+        script.hold = vec!["erase_devices".to_owned()];
+    });
+    billetd.target(&node, "provide").await;
+    let early = |entries: &[Value]| {
+        entries.iter().filter(|entry| entry["step"] == "erase_devices").cloned().collect::<Vec<_>>()
+    };
+    let began = std::time::Instant::now();
+    while early(&checked(&billetd, &node).await).is_empty() {
+        assert!(began.elapsed() < world::PATIENCE, "the certificate never came");
+        tokio::task::yield_now().await;
+    }
+    // Killed here, it is not recorded twice.
+    billetd.kill();
+    billetd.up().await;
+    while billetd.get(&format!("/v1/nodes/{node}/progress")).await["step"].is_null() {
+        assert!(began.elapsed() < world::PATIENCE, "billetd never looked again");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(early(&checked(&billetd, &node).await).len(), 1);
+    machine.script(|script| {
+        script.hold.clear();
+        script.early = false;
+        script.fail = vec!["erase_devices".to_owned()];
+    });
+    billetd.reaches(&node, "clean failed").await;
+    let entries = early(&checked(&billetd, &node).await);
+    assert_eq!(entries[0]["device"], "/dev/sda");
+    assert_eq!(entries[0]["verified"], true);
+    assert_eq!(entries.last().unwrap()["device"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_outlives_its_node_and_goes_on_after_kill_9() {
+    let mut billetd = Billetd::start(&["--clean-steps", "metadata"]).await;
+    let (machine, node) = inspected(&billetd).await;
+    for round in 1..=3_usize {
+        machine.script(|script| script.hold = vec!["erase_devices_metadata".to_owned()]);
+        let before = machine.commands().len();
+        billetd.target(&node, "provide").await;
+        until("the step", || machine.commands()[before..].iter().any(|name| name.ends_with("metadata")))
+            .await;
+        billetd.kill();
+        billetd.up().await;
+        machine.script(|script| script.hold.clear());
+        billetd.reaches(&node, "available").await;
+        assert_eq!(checked(&billetd, &node).await.len(), 2 * round);
+        billetd.target(&node, "manage").await;
+    }
+    billetd.call(reqwest::Method::DELETE, &format!("/v1/nodes/{node}"), None).await;
+    assert_eq!(checked(&billetd, &node).await.len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_key_is_noticed_and_replaced_only_on_demand() {
+    let mut billetd = Billetd::start(&["--clean-steps", "metadata"]).await;
+    let (_machine, node) = inspected(&billetd).await;
+    billetd.target(&node, "provide").await;
+    billetd.reaches(&node, "available").await;
+    billetd.target(&node, "manage").await;
+    billetd.kill();
+    std::fs::remove_file(billetd.path("billet.sqlite.evidence.pem")).unwrap();
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_billetd"))
+        .args(["--listen", "127.0.0.1:0", "--database"])
+        .arg(billetd.path("billet.sqlite"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("--new-evidence-key"), "{said}");
+
+    billetd.add("--new-evidence-key");
+    billetd.up().await;
+    billetd.target(&node, "provide").await;
+    billetd.reaches(&node, "available").await;
+    let answer = billetd.get(&format!("/v1/nodes/{node}/erasures")).await;
+    let entries = answer["erasures"].as_array().unwrap();
+    let keys = billetd.get("/v1/evidence/keys").await;
+    let keys: Vec<CertificatePem> = keys["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["certificate"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!((entries.len(), keys.len()), (4, 2));
+    let links = entries.iter().zip([0, 0, 1, 1]).map(|(entry, key)| {
+        let link: Signed = serde_json::from_value(entry["link"].clone()).unwrap();
+        evidence::verify(&link, Some(&keys[key])).unwrap();
+        Link::of(&link).unwrap()
+    });
+    let links: Vec<Link> = links.collect();
+    assert!(check(links.clone(), None, Signers::One).is_err());
+    assert!(check(links, None, Signers::Pinned).is_ok());
+}
+
+/// What a billetd without chains left behind is countersigned at the next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_of_before_there_were_chains_is_chained_up() {
+    let mut billetd = Billetd::start(&[]).await;
+    billetd.kill();
+    let pool =
+        sqlx::sqlite::SqlitePool::connect(&format!("sqlite:{}", billetd.path("billet.sqlite").display()))
+            .await
+            .unwrap();
+    let node = "6f5b6dc8-7d2c-4b1e-9f5c-0a4f6d1c7e11";
+    for (at, verified) in [("2026-01-02T00:00:00Z", 1_i64), ("2026-01-01T00:00:00Z", 0)] {
+        sqlx::query(
+            "INSERT INTO erasures (operation, step, device, node_uuid, verified, reason, received_at, document)
+             VALUES ($1, 'erase_devices', '/dev/sda', $2, $3, 'why', $4, $5)",
+        )
+        .bind(uuid::Uuid::new_v4().to_string())
+        .bind(node)
+        .bind(verified)
+        .bind(at)
+        .bind(json!({"body": {"level": "clear", "share": 0.5}}).to_string())
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    pool.close().await;
+    billetd.up().await;
+    let entries = checked(&billetd, node).await;
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0]["received_at"], "2026-01-01T00:00:00Z");
+    // A document that no link can hold is named by its digest, and proves nothing.
+    assert_eq!(entries[1]["document"], Value::Null);
+    assert!(entries[1]["reason"].as_str().unwrap().contains("SHA-256") && entries[1]["verified"] == false);
+    billetd.kill();
+    billetd.up().await;
+    assert_eq!(checked(&billetd, node).await.len(), 2, "once");
+}
