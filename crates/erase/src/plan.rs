@@ -1,147 +1,12 @@
 //! Deciding whether and how a disk is erased. Pure: every safety rule is here.
 
-use serde::Serialize;
+use std::path::Path;
 
-use crate::{Abilities, Level, Method, Subject, zones::Zones};
+use disk::{TearDownError, Tree, TreeError, tear_down};
 
-/// What is to be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// No byte of the old tenant may be readable through the device.
-    Full,
-    /// Partition tables and signatures.
-    Metadata,
-}
-
-/// How much is read back after a full erase. Metadata is always read back whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verify {
-    /// Some 5,000 blocks, stratified: finds a leftover of 0.1 % with 99 %.
-    Sample,
-    /// Every block.
-    Full,
-}
-
-/// What to do with a disk that refuses writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadOnly {
-    /// Fail (Ironic's default).
-    Refuse,
-    /// Leave it alone and record so (`agent_erase_skip_read_only`).
-    Skip,
-}
-
-/// What the operator asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// What is to be gone.
-    pub mode: Mode,
-    /// The least a full erase must be worth.
-    pub min_level: Level,
-    /// Whether a drive's own erase may be used at all (`agent_enable_nvme_secure_erase`).
-    pub device_erase: bool,
-    /// Whether a failed erase by the drive may be followed by overwriting
-    /// (`agent_continue_if_secure_erase_failed`).
-    pub allow_fallback: bool,
-    /// Passes over every block when overwriting: all but the last are random.
-    pub passes: u8,
-    /// How much is read back.
-    pub verify: Verify,
-    /// What to do with a disk that refuses writes.
-    pub read_only: ReadOnly,
-}
-
-impl Policy {
-    /// A full erase: the drive's own where it has one, else zeros; clear at least; sampled.
-    pub const FULL: Policy = Policy {
-        mode: Mode::Full,
-        min_level: Level::Clear,
-        device_erase: true,
-        allow_fallback: false,
-        passes: 1,
-        verify: Verify::Sample,
-        read_only: ReadOnly::Refuse,
-    };
-    /// Partition tables and signatures only.
-    pub const METADATA: Policy = Policy { mode: Mode::Metadata, min_level: Level::None, ..Self::FULL };
-}
-
-/// Why a disk is left alone. Shown and recorded, never a success.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It refuses writes.
-    #[error("{disk} is read-only: lift its write protection, or set agent_erase_skip_read_only")]
-    ReadOnly {
-        /// Device node.
-        disk: String,
-    },
-    /// It refuses writes, and the policy says to leave such disks alone.
-    #[error("{disk} is read-only and was skipped as the policy says; its data is still there")]
-    SkippedReadOnly {
-        /// Device node.
-        disk: String,
-    },
-    /// Something uses it.
-    #[error("{disk} is in use by {}; unmount or stop that first", users.join(", "))]
-    InUse {
-        /// Device node.
-        disk: String,
-        /// Mount points and holders.
-        users: Vec<String>,
-    },
-    /// The agent runs from it.
-    #[error("{disk} is what this agent was started from; it is not a tenant's disk")]
-    BootMedium {
-        /// Device node.
-        disk: String,
-    },
-    /// The management controller lends it.
-    #[error("{disk} is virtual media of the BMC; eject it if it should not be there")]
-    VirtualMedia {
-        /// Device node.
-        disk: String,
-    },
-    /// It has no bytes.
-    #[error("{disk} has no capacity; it may be broken or locked: replace it or set it aside")]
-    Empty {
-        /// Device node.
-        disk: String,
-    },
-    /// Nothing this program can do reaches the level asked for.
-    #[error(
-        "{disk} can be erased to {best:?} here, and the policy wants {wanted:?}; lower min_level or destroy it"
-    )]
-    BelowMinimum {
-        /// Device node.
-        disk: String,
-        /// What is possible.
-        best: Level,
-        /// What is asked for.
-        wanted: Level,
-    },
-    /// A policy without passes would overwrite nothing.
-    #[error("a policy of 0 passes erases nothing; ask for at least 1")]
-    NoPasses,
-}
-
-impl Refusal {
-    /// True when the disk is rightly no part of the erasure: recorded as skipped
-    /// ([`Subject::skipped`](crate::Subject::skipped)) and no reason to fail the others.
-    #[must_use]
-    pub fn is_skip(&self) -> bool {
-        match self {
-            Refusal::SkippedReadOnly { .. } | Refusal::BootMedium { .. } | Refusal::VirtualMedia { .. } => {
-                true
-            }
-            Refusal::ReadOnly { .. }
-            | Refusal::InUse { .. }
-            | Refusal::Empty { .. }
-            | Refusal::BelowMinimum { .. }
-            | Refusal::NoPasses => false,
-        }
-    }
-}
+use crate::{
+    Abilities, Level, Medium, Method, Mode, Policy, ReadOnly, Refusal, Subject, Zoned, zones::Zones,
+};
 
 /// Permission to erase one disk in one way. Made only by [`plan`], and not
 /// `Clone`: a plan is spent by executing it.
@@ -176,7 +41,52 @@ pub struct Plan {
     pub(crate) notes: Vec<String>,
 }
 
+/// Why a disk is not free.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// It is not known what stands on it now.
+    #[error("{disk} is not free: what stands on it is not known")]
+    Unknown {
+        /// Device node.
+        disk: String,
+        /// What could not be read.
+        #[source]
+        err: TreeError,
+    },
+    /// Something on it does not stop.
+    #[error("{disk} is not free")]
+    Held {
+        /// Device node.
+        disk: String,
+        /// What, and why.
+        #[source]
+        err: TearDownError,
+    },
+}
+
 impl Plan {
+    /// What it is about.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Stop the arrays and volumes that stand on the disk of this machine, so
+    /// that it can be opened. Changes nothing on any medium; nothing is stopped
+    /// below a mount.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; the disk is still held.
+    pub fn release(&self) -> Result<(), ReleaseError> {
+        if self.subject.stack.is_empty() {
+            return Ok(());
+        }
+        let disk = || self.subject.path();
+        let tree = Tree::read(Path::new("/"), &self.subject.disk.name)
+            .map_err(|err| ReleaseError::Unknown { disk: disk(), err })?;
+        tear_down(&tree).map(drop).map_err(|err| ReleaseError::Held { disk: disk(), err })
+    }
+
     /// What would be tried, in order.
     #[must_use]
     pub fn methods(&self) -> &[Method] {
@@ -196,14 +106,20 @@ impl Plan {
 /// [`Refusal`] when the disk must not, or cannot, be erased as the policy asks.
 pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<Plan, Refusal> {
     refuse(&subject, policy)?;
-    let mut notes = Vec::new();
+    let mut notes = notes_on(&subject);
     let (methods, zones) = match policy.mode {
         Mode::Metadata => (vec![Method::Metadata], Zones::of_metadata(&subject)),
         Mode::Full => (full_methods(abilities, policy, &mut notes), Zones::whole(&subject)),
     };
     // The list is in order of preference, and a fallback must not fall below the minimum either.
     let best = methods.iter().map(|method| method.level().0).max().unwrap_or(Level::None);
-    let methods: Vec<_> = methods.into_iter().filter(|method| method.level().0 >= policy.min_level).collect();
+    let first = methods.first().map(|method| method.level().0);
+    let allowed = |method: &Method| {
+        let level = method.level().0;
+        // A fallback that lowers the level is said by the policy or not done.
+        level >= policy.min_level && (policy.allow_fallback || Some(level) >= first)
+    };
+    let methods: Vec<_> = methods.into_iter().filter(allowed).collect();
     if methods.is_empty() {
         return Err(Refusal::BelowMinimum { disk: subject.path(), best, wanted: policy.min_level });
     }
@@ -211,13 +127,8 @@ pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<P
 }
 
 fn refuse(subject: &Subject, policy: Policy) -> Result<(), Refusal> {
+    not_ours(subject)?;
     let disk = subject.path();
-    if subject.boot_medium {
-        return Err(Refusal::BootMedium { disk });
-    }
-    if subject.is_virtual_media() {
-        return Err(Refusal::VirtualMedia { disk });
-    }
     if subject.disk.read_only {
         return Err(match policy.read_only {
             ReadOnly::Refuse => Refusal::ReadOnly { disk },
@@ -227,6 +138,15 @@ fn refuse(subject: &Subject, policy: Policy) -> Result<(), Refusal> {
     if !subject.users.is_empty() {
         return Err(Refusal::InUse { disk, users: subject.users.clone() });
     }
+    if !policy.force_shared && !subject.shared.is_empty() {
+        return Err(Refusal::Shared { disk, why: subject.shared.clone() });
+    }
+    if !policy.force_cluster && !subject.cluster.is_empty() {
+        return Err(Refusal::ClusterFileSystem { disk, signs: subject.cluster.clone() });
+    }
+    if subject.zoned == Zoned::HostManaged {
+        return Err(Refusal::HostManaged { disk });
+    }
     if subject.disk.size.0 < subject.disk.logical_block.get() {
         return Err(Refusal::Empty { disk });
     }
@@ -234,6 +154,42 @@ fn refuse(subject: &Subject, policy: Policy) -> Result<(), Refusal> {
         return Err(Refusal::NoPasses);
     }
     Ok(())
+}
+
+/// No force reaches these.
+fn not_ours(subject: &Subject) -> Result<(), Refusal> {
+    let (disk, why) = (subject.path(), Clone::clone);
+    match &subject.medium {
+        Medium::Installed => Ok(()),
+        Medium::Virtual(reason) => Err(Refusal::VirtualMedia { disk, why: why(reason) }),
+        Medium::BootStick(reason) => Err(Refusal::BootMedium { disk, why: why(reason) }),
+        Medium::BootDisk(reason) => Err(Refusal::BootDisk { disk, why: why(reason) }),
+    }
+}
+
+/// What people should know of the disk beside how it is erased.
+fn notes_on(subject: &Subject) -> Vec<String> {
+    let mut notes = Vec::new();
+    let list = |what: &str, names: &[String]| format!("{what}: {}", names.join(", "));
+    if !subject.stack.is_empty() {
+        notes.push(list("stopped first", &subject.stack));
+    }
+    if !subject.shared.is_empty() {
+        notes.push(list("erased though it may be shared, as the policy says", &subject.shared));
+    }
+    if !subject.cluster.is_empty() {
+        notes.push(list("erased with its cluster file system, as the policy says", &subject.cluster));
+    }
+    if !subject.unread.is_empty() {
+        notes.push(list("could not be searched for cluster file systems", &subject.unread));
+    }
+    if subject.zoned == Zoned::HostAware {
+        notes.push("it is host-aware zoned; it was written like any other disk".to_owned());
+    }
+    notes.extend(
+        subject.integrity.iter().map(|format| format!("its protection information {format} stays on")),
+    );
+    notes
 }
 
 fn full_methods(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> Vec<Method> {

@@ -37,7 +37,13 @@ pub(crate) fn subject(name: &str) -> Subject {
         firmware: None,
         partitions: Vec::new(),
         users: Vec::new(),
-        boot_medium: false,
+        stack: Vec::new(),
+        shared: Vec::new(),
+        cluster: Vec::new(),
+        zoned: Zoned::No,
+        integrity: None,
+        medium: Medium::Installed,
+        unread: Vec::new(),
     }
 }
 
@@ -85,7 +91,7 @@ fn the_method_follows_from_abilities_and_policy() {
 #[test]
 fn whatever_speaks_against_it_is_said() {
     type Change = fn(&mut Subject, &mut Policy);
-    let cases: [(Change, &str); 9] = [
+    let cases: &[(Change, &str)] = &[
         (
             |s, _| s.disk.read_only = true,
             "refused: /dev/sda is read-only: lift its write protection, or set agent_erase_skip_read_only",
@@ -99,13 +105,35 @@ fn whatever_speaks_against_it_is_said() {
             "refused: /dev/sda is in use by md0, the mount /srv; unmount or stop that first",
         ),
         (
-            |s, _| s.boot_medium = true,
-            "skipped: /dev/sda is what this agent was started from; it is not a tenant's disk",
+            |s, _| s.medium = Medium::BootStick("its volume is labelled iPXE".into()),
+            "skipped: /dev/sda is what this agent was started from (its volume is labelled iPXE); it is not a tenant's disk",
         ),
         (
-            |s, _| (s.disk.model, s.disk.transport) = (Some("Virtual Floppy".into()), Some(Transport::Usb)),
-            "skipped: /dev/sda is virtual media of the BMC; eject it if it should not be there",
+            |s, p| (s.medium, p.force_shared) = (Medium::BootDisk("by its loader".into()), true),
+            "refused: /dev/sda is what this agent was started from (by its loader); start it from elsewhere, or put the disk on the skip list",
         ),
+        (
+            |s, p| (s.medium, p.force_cluster) = (Medium::Virtual("its USB vendor is ATEN".into()), true),
+            "skipped: /dev/sda is virtual media of the BMC (its USB vendor is ATEN); eject it if it should not be there",
+        ),
+        (
+            |s, p| (s.shared, p.force_cluster) = (vec!["it is a multipath map".into()], true),
+            "refused: /dev/sda may be somebody else's too: it is a multipath map; make sure it is not, then force_shared",
+        ),
+        (
+            |s, p| (s.cluster, p.force_shared) = (vec!["VMFS (/dev/sda, byte 1048576)".into()], true),
+            "refused: /dev/sda holds a cluster file system: VMFS (/dev/sda, byte 1048576); take it out of its cluster, then force_cluster_file_systems (Ironic: wipe_special_filesystems)",
+        ),
+        (
+            |s, _| s.zoned = Zoned::HostManaged,
+            "refused: /dev/sda is a host-managed zoned disk, which cannot be stamped and overwritten; destroy it or set it aside",
+        ),
+        (|s, _| s.stack = vec!["md0".into()], "zero-out > overwrite"),
+        (
+            |s, p| (s.shared, p.force_shared) = (vec!["it is a multipath map".into()], true),
+            "zero-out > overwrite",
+        ),
+        (|s, p| (s.cluster, p.force_cluster) = (vec!["VMFS".into()], true), "zero-out > overwrite"),
         (
             |s, _| s.disk.size = Bytes(0),
             "refused: /dev/sda has no capacity; it may be broken or locked: replace it or set it aside",
@@ -123,7 +151,7 @@ fn whatever_speaks_against_it_is_said() {
     for (change, want) in cases {
         let (mut subject, mut policy) = (subject("sda"), Policy::FULL);
         change(&mut subject, &mut policy);
-        assert_eq!(told(plan(subject, &Abilities::default(), policy)), want);
+        assert_eq!(told(plan(subject, &Abilities::default(), policy)), *want);
     }
 }
 

@@ -1,0 +1,157 @@
+//! Disks that somebody else reaches too: erasing one erases his data.
+
+use std::{fs, fs::File, path::Path};
+
+use disk::{Layer, Tree};
+use model::inventory::{Disk, DiskKind, Transport};
+use sys::sg::{self, Transfer};
+
+/// More disks than this are in no machine.
+const DISKS_LIMIT: usize = 4096;
+/// Names that are unique in the world. Others (`t10.`) are made from model and
+/// serial, which cheap adapters repeat.
+const UNIQUE: [&str; 3] = ["naa.", "eui.", "uuid."];
+/// A moment; the command reads a table that is in the target's memory.
+const RESERVATIONS_TIMEOUT_MS: u32 = 10_000;
+
+/// Why somebody else may reach `disk`, one sentence each. `file` is the open
+/// disk, to be asked; without it only sysfs is.
+pub(crate) fn reasons(root: &Path, disk: &Disk, tree: &Tree, file: Option<&File>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if disk.kind == DiskKind::Multipath {
+        reasons.push("it is a multipath map".to_owned());
+    }
+    let maps = tree.stacked().into_iter().filter(|layer| layer.layer == Layer::Multipath);
+    reasons.extend(maps.map(|map| format!("the multipath map {} has it as a path", map.name)));
+    let twins = other_paths(root, disk);
+    if !twins.is_empty() {
+        reasons.push(format!("{} has the same world wide name", twins.join(", ")));
+    }
+    reasons.extend(file.and_then(|file| by_asking(disk, file)));
+    reasons
+}
+
+/// Other disks of the same name and size: further paths to the same medium.
+fn other_paths(root: &Path, disk: &Disk) -> Vec<String> {
+    let blocks = root.join("sys/block");
+    let Some(own) = identity(&blocks.join(&disk.name)) else { return Vec::new() };
+    let entries = fs::read_dir(&blocks).into_iter().flatten().flatten().take(DISKS_LIMIT);
+    let mut twins: Vec<String> = entries
+        .filter(|entry| identity(&entry.path()).is_some_and(|other| other == own))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| *name != disk.name)
+        .collect();
+    twins.sort();
+    twins
+}
+
+/// World wide name (`wwid` of NVMe, `device/wwid` of SCSI) and size.
+fn identity(dir: &Path) -> Option<(String, String)> {
+    let read = |name: &str| fs::read_to_string(dir.join(name)).ok();
+    let name = read("wwid").or_else(|| read("device/wwid"))?;
+    let name = name.trim();
+    let unique = UNIQUE.iter().any(|prefix| name.starts_with(prefix));
+    unique.then(|| Some((name.to_owned(), read("size")?.trim().to_owned())))?
+}
+
+/// What the drive itself says.
+fn by_asking(disk: &Disk, file: &File) -> Option<String> {
+    match disk.transport? {
+        Transport::Nvme => {
+            let id = sys::nvme::namespace_id(file).ok()?;
+            let namespace = sys::nvme::identify_namespace(file, id).ok()?;
+            is_shared_namespace(&namespace)
+                .then(|| "its namespace may be attached to several controllers (NMIC bit 0)".to_owned())
+        }
+        Transport::Sas | Transport::Fc | Transport::Iscsi => {
+            let keys = registered_keys(file)?;
+            (keys > 0).then(|| format!("{keys} hosts are registered for its reservation"))
+        }
+        Transport::Sata
+        | Transport::Ata
+        | Transport::Spi
+        | Transport::Usb
+        | Transport::Virtio
+        | Transport::Mmc => None,
+    }
+}
+
+/// NVM command set, Identify Namespace byte 30 (NMIC), bit 0.
+fn is_shared_namespace(identify: &[u8]) -> bool {
+    identify.get(30).is_some_and(|nmic| nmic & 1 != 0)
+}
+
+/// How many keys are registered: PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15).
+/// `None` when the disk does not know the command.
+fn registered_keys(file: &File) -> Option<u32> {
+    let mut data = [0; 8];
+    let command = [0x5e, 0, 0, 0, 0, 0, 0, 0, 8, 0];
+    let reply = sg::run(file, &command, Transfer::In(&mut data), RESERVATIONS_TIMEOUT_MS).ok()?;
+    // The length of all keys stands in the header, however little of them was asked for.
+    let length = u32::from_be_bytes([data[4], data[5], data[6], data[7]]);
+    (reply.status == 0 && reply.host == 0).then_some(length / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::disk;
+
+    fn tree(layers: Vec<Tree>) -> Tree {
+        Tree { name: "sda".into(), number: (8, 0), layer: Layer::Disk, users: Vec::new(), above: layers }
+    }
+
+    #[test]
+    fn a_second_path_is_told_by_name_and_size() {
+        let root = tempfile::tempdir().expect("a directory");
+        for (name, file, wwid, size) in [
+            ("sda", "device/wwid", "naa.5000c500a1b2c3d4", "100"),
+            ("sdb", "device/wwid", "naa.5000c500a1b2c3d4", "100"),
+            ("sdc", "device/wwid", "naa.5000c500a1b2c3d4", "200"),
+            ("sdd", "device/wwid", "naa.5000c500ffffffff", "100"),
+            ("sde", "device/wwid", "t10.USB Storage 0001", "100"),
+            ("sdf", "device/wwid", "t10.USB Storage 0001", "100"),
+            ("nvme0n1", "wwid", "eui.0025388b01b2c3d4", "100"),
+        ] {
+            let dir = root.path().join("sys/block").join(name);
+            fs::create_dir_all(dir.join("device")).expect("made");
+            fs::write(dir.join(file), format!("{wwid}\n")).expect("written");
+            fs::write(dir.join("size"), format!("{size}\n")).expect("written");
+        }
+        for (name, want) in [
+            ("sda", vec!["sdb has the same world wide name"]),
+            ("sdd", vec![]),
+            ("sde", vec![]),
+            ("nvme0n1", vec![]),
+        ] {
+            assert_eq!(reasons(root.path(), &disk(name), &tree(vec![]), None), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_multipath_map_is_shared_and_so_is_each_of_its_paths() {
+        let nowhere = Path::new("/nonexistent");
+        let map = Tree { name: "dm-0".into(), number: (253, 0), layer: Layer::Multipath, ..tree(vec![]) };
+        let path = reasons(nowhere, &disk("sda"), &tree(vec![map]), None);
+        assert_eq!(path, ["the multipath map dm-0 has it as a path"]);
+        let whole = Disk { kind: DiskKind::Multipath, ..disk("dm-0") };
+        assert_eq!(reasons(nowhere, &whole, &tree(vec![]), None), ["it is a multipath map"]);
+    }
+
+    #[test]
+    fn nmic_is_bit_0_of_byte_30() {
+        let mut identify = vec![0; 4096];
+        assert!(!is_shared_namespace(&identify) && !is_shared_namespace(&[]));
+        identify[30] = 1;
+        assert!(is_shared_namespace(&identify));
+    }
+
+    #[test]
+    fn a_file_is_asked_in_vain() {
+        let file = tempfile::tempfile().expect("a file");
+        for transport in [Transport::Nvme, Transport::Sas, Transport::Sata] {
+            let disk = Disk { transport: Some(transport), ..disk("sda") };
+            assert_eq!(by_asking(&disk, &file), None);
+        }
+    }
+}
