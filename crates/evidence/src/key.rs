@@ -45,12 +45,45 @@ impl CertificatePem {
         &self.text
     }
 
+    /// True when it is signed with its own key, so that no byte of it was changed.
+    /// Every signer makes its own certificate.
+    pub(crate) fn vouches_for_itself(&self) -> Result<bool, CertificateError> {
+        match signed_part(&self.der) {
+            Some((signed, signature)) => self.vouches_for(signed, signature),
+            None => Ok(false),
+        }
+    }
+
     /// True when `signature` (ASN.1 DER) over `message` was made by this certificate's P-384 key.
     pub(crate) fn vouches_for(&self, message: &[u8], signature: &[u8]) -> Result<bool, CertificateError> {
         let parsed = webpki::EndEntityCert::try_from(&self.der)
             .map_err(|error| CertificateError::NotX509 { reason: error.to_string() })?;
         Ok(parsed.verify_signature(webpki::ring::ECDSA_P384_SHA384, message, signature).is_ok())
     }
+}
+
+/// What a DER certificate signs, and its signature (RFC 5280, 4.1).
+fn signed_part(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, fields, behind) = element(der)?;
+    let (signed, _, rest) = element(fields)?;
+    let (_, _, rest) = element(rest)?; // the algorithm; webpki knows the only one we take
+    let (_, bits, last) = element(rest)?;
+    let whole_bytes = bits.strip_prefix(&[0])?;
+    (behind.is_empty() && last.is_empty()).then_some((signed, whole_bytes))
+}
+
+/// The first element of `der`, whole; its content; and what follows it.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let first = usize::from(*der.get(1)?);
+    let more = first.saturating_sub(0x80);
+    let length = match more {
+        0 => first,
+        1..=3 => der.get(2..2 + more)?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
+        _ => return None, // longer than any certificate read
+    };
+    let header = 2 + more;
+    let (whole, rest) = der.split_at_checked(header + length)?;
+    Some((whole, whole.get(header..)?, rest))
 }
 
 impl FromStr for CertificatePem {

@@ -75,6 +75,9 @@ pub enum VerifyError {
     /// The certificate is unusable.
     #[error("the document's certificate cannot be used")]
     Certificate(#[from] CertificateError),
+    /// The certificate was changed, or somebody else made it.
+    #[error("the document's certificate was changed: it is not signed with its own key")]
+    NotSelfSigned,
     /// Signed by somebody else.
     #[error("the document is signed with another certificate than the pinned one")]
     NotPinned,
@@ -152,6 +155,9 @@ pub fn verify(document: &Signed, pinned: Option<&CertificatePem>) -> Result<Valu
     let certificate: CertificatePem = certificate.parse()?;
     if pinned.is_some_and(|pinned| *pinned != certificate) {
         return Err(VerifyError::NotPinned);
+    }
+    if !certificate.vouches_for_itself()? {
+        return Err(VerifyError::NotSelfSigned);
     }
     let message = canonical(&document.body)?;
     let signature = BASE64_STANDARD.decode(value).map_err(|_| VerifyError::Forged)?;

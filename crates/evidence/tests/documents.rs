@@ -115,3 +115,26 @@ fn a_key_that_cannot_prove_anything_is_refused_when_it_is_made() {
     assert!(matches!(Key::new(&small.pkcs8, &small.pem), Err(KeyError::NotP384 { .. })));
     assert!(!format!("{:?}", one.key()).contains("BEGIN"));
 }
+
+/// Whatever byte of a document changes: it is refused, or says the same in another spelling.
+#[test]
+fn no_byte_of_a_document_changes_unseen() {
+    let signer = Signer::p384();
+    let good = sign(body(), &signer.key()).expect("signed");
+    let text = good.to_text().expect("canonical").into_bytes();
+    let certificate = signer.certificate();
+    let mut same = 0;
+    for at in 0..text.len() {
+        let mut bytes = text.clone();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let Ok(document) = Signed::parse(&bytes) else { continue };
+        if verify(&document, None).is_ok() {
+            same += 1;
+            let shown: CertificatePem = document.signature.certificate.parse().expect("verified");
+            assert_eq!((&document.body, &shown), (&good.body, &certificate), "byte {at}");
+            assert_eq!(document.signature.value, good.signature.value, "byte {at}");
+        }
+    }
+    // Nothing but what PEM ignores around its lines.
+    assert!(same < 10, "{same} of {} bytes", text.len());
+}
