@@ -39,7 +39,7 @@ pub use execute::{AttemptError, Conditions, EraseError, Erased, Phase, Progress,
 pub use medium::{Medium, is_virtual_media};
 pub use method::{Level, Method, Sanitize, SecureErase, SecurityErase, SelfErase};
 pub use plan::{Plan, ReleaseError, plan};
-pub use policy::{Mode, Policy, ReadOnly, Verify};
+pub use policy::{FIELDS, Mode, Opal, Policy, PolicyError, ReadOnly, Request, Verify};
 pub use prove::{Attempt, Expectation, Proof, ProofKind, Unproven};
 pub use refusal::Refusal;
 pub use seed::Seed;

@@ -5,7 +5,8 @@ use std::path::Path;
 use disk::{TearDownError, Tree, TreeError, tear_down};
 
 use crate::{
-    Abilities, Level, Medium, Method, Mode, Policy, ReadOnly, Refusal, Subject, Zoned, zones::Zones,
+    Abilities, Level, Medium, Method, Mode, Policy, ReadOnly, Refusal, SelfErase, Subject, Zoned,
+    zones::Zones,
 };
 
 /// Permission to erase one disk in one way. Made only by [`plan`], and not
@@ -212,7 +213,17 @@ fn by_drive(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> V
         notes.push("the drive's own erase is switched off by the policy".to_owned());
         return Vec::new();
     }
-    erases.into_iter().map(Method::ByDrive).collect()
+    let (on, off): (Vec<_>, Vec<_>) = erases.into_iter().partition(|erase| is_switched_on(*erase, policy));
+    notes.extend(off.iter().map(|erase| format!("{} is switched off by the policy", erase.name())));
+    on.into_iter().map(Method::ByDrive).collect()
+}
+
+fn is_switched_on(erase: SelfErase, policy: Policy) -> bool {
+    match erase {
+        SelfErase::NvmeSanitize(_) | SelfErase::NvmeFormat(_) => policy.nvme_erase,
+        SelfErase::AtaSanitize(_) | SelfErase::AtaSecurity(_) => policy.ata_erase,
+        SelfErase::ScsiSanitize(_) | SelfErase::OpalRevert => true,
+    }
 }
 
 #[cfg(test)]

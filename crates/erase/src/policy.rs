@@ -1,15 +1,17 @@
 //! What the operator asked for.
 
+mod request;
+
 use std::time::Duration;
 
 use model::Bytes;
-use serde::{Deserialize, Serialize};
+pub use request::{FIELDS, Opal, PolicyError, Request};
+use serde::Serialize;
 
 use crate::Level;
 
 /// What is to be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// No byte of the old tenant may be readable through the device.
     Full,
@@ -18,7 +20,7 @@ pub enum Mode {
 }
 
 /// How much is read back after a full erase. Metadata is always read back whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
     /// Some 5,000 blocks, stratified: finds a leftover of 0.1 % with 99 %.
@@ -43,10 +45,14 @@ pub struct Policy {
     pub mode: Mode,
     /// The least a full erase must be worth.
     pub min_level: Level,
-    /// Whether a drive's own erase may be used at all (`agent_enable_nvme_secure_erase`).
+    /// Whether a drive's own erase may be used at all.
     pub device_erase: bool,
-    /// Whether a failed erase by the drive may be followed by overwriting
-    /// (`agent_continue_if_secure_erase_failed`).
+    /// Whether NVMe drives may erase themselves (`agent_enable_nvme_secure_erase`).
+    pub nvme_erase: bool,
+    /// Whether ATA drives may (`agent_enable_ata_secure_erase`).
+    pub ata_erase: bool,
+    /// Whether a failed erase by the drive may be followed by overwriting, or by
+    /// one of a lower level (`agent_continue_if_secure_erase_failed`).
     pub allow_fallback: bool,
     /// Passes over every block when overwriting: all but the last are random.
     pub passes: u8,
@@ -70,6 +76,8 @@ impl Policy {
         mode: Mode::Full,
         min_level: Level::Clear,
         device_erase: true,
+        nvme_erase: true,
+        ata_erase: true,
         allow_fallback: false,
         passes: 1,
         verify: Verify::Sample,
