@@ -1,18 +1,22 @@
 //! `billet-agent evidence`: checking documents offline.
+//!
+//! ```text
+//! files ─read─▶ documents ─judge─▶ findings, chains ─show─▶ table, JSON or a page
+//! ```
+
+mod judge;
+mod page;
+mod read;
+mod show;
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::Context;
-use evidence::{CertificatePem, Signed, VerifyError};
-use serde_json::Value;
-
-/// More than any document may have, in bytes; the rest of a larger file is not read.
-const FILE_LIMIT: u64 = 2 << 20;
+use evidence::CertificatePem;
 
 /// Arguments of `evidence`.
 #[derive(clap::Args)]
@@ -23,75 +27,60 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Check signed documents.
+    /// Check signed documents, links of billetd's chain, or a whole answer of its
+    /// /v1/nodes/NODE/erasures.
     ///
-    /// Exit status: 0 when every document is signed as it claims, by the pinned
-    /// key if there is one, and says that its disk was erased; 1 otherwise.
+    /// Exit status: 0 when every signature holds, made by a pinned key if there is one, the
+    /// links are chains without gaps, and the last word on every disk is that it was erased; 1 otherwise.
     Verify {
         /// The documents.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// The certificate that must have signed them (PEM). Without it this shows that a
-        /// document is whole, not who made it.
-        #[arg(long, value_name = "CERT.pem")]
-        key: Option<PathBuf>,
+        /// The certificate that must have signed them (PEM): the agent's, or billetd's for
+        /// links; may be given several times. Without it this shows that a document is whole, not who made it.
+        #[arg(long = "key", value_name = "CERT.pem")]
+        keys: Vec<PathBuf>,
+        /// What goes to standard output; html is one page to print or file.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Html,
 }
 
 /// Run it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Command::Verify { files, key } = args.command;
-    let pinned = key.as_deref().map(certificate).transpose()?;
-    let mut all_good = true;
+    let Command::Verify { files, keys, format } = args.command;
+    let pinned = keys.iter().map(|key| certificate(key)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut documents = Vec::new();
+    let mut problems = Vec::new();
     for file in &files {
-        match check(file, pinned.as_ref()) {
-            Ok(body) => all_good &= report(file, &body, pinned.is_some()),
-            Err(error) => {
-                all_good = false;
-                eprintln!("{}: NOT PROVEN: {error:#}", file.display());
-            }
+        match read::file(file) {
+            Ok(found) => documents.extend(found),
+            Err(error) => problems.push(format!("{}: {error:#}", file.display())),
         }
     }
-    Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut verdict = judge::judge(documents, &pinned, jiff::Timestamp::now());
+    verdict.problems.splice(0..0, problems);
+    for problem in &verdict.problems {
+        eprintln!("NOT PROVEN: {}", show::plain(problem));
+    }
+    let text = match format {
+        Format::Table => show::table(&verdict),
+        Format::Json => format!("{}\n", show::json(&verdict)),
+        Format::Html => page::html(&verdict),
+    };
+    io::stdout().write_all(text.as_bytes()).context("writing to standard output")?;
+    Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn certificate(path: &Path) -> anyhow::Result<CertificatePem> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
     text.parse().with_context(|| format!("the key {}", path.display()))
-}
-
-fn check(path: &Path, pinned: Option<&CertificatePem>) -> anyhow::Result<Value> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes))
-        .context("cannot read it")?;
-    let verify =
-        |bytes: &[u8]| -> Result<Value, VerifyError> { evidence::verify(&Signed::parse(bytes)?, pinned) };
-    Ok(verify(&bytes)?)
-}
-
-/// Say what the document proves; true when that is an erasure.
-fn report(path: &Path, body: &Value, pinned: bool) -> bool {
-    // The document may come from anybody: no control characters reach the terminal.
-    let text = |value: &Value| value.as_str().unwrap_or("unknown").replace(char::is_control, "?");
-    let result = text(&body["result"]);
-    let erased = matches!(result.as_str(), "clean" | "metadata-clean");
-    let device = &body["device"];
-    let signer = if pinned { "the pinned key" } else { "the key inside (not pinned)" };
-    eprintln!(
-        "{}: signed by {signer}: {} serial {}: {result}, level {}, by {}, at {}",
-        path.display(),
-        text(&device["model"]),
-        text(&device["serial"]),
-        text(&body["level"]),
-        text(&body["method"]),
-        text(&body["issued_at"]),
-    );
-    if !erased {
-        eprintln!(
-            "{}: NOT PROVEN: the document is whole, and says that the disk was not erased",
-            path.display()
-        );
-    }
-    erased
 }
