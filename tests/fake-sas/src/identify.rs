@@ -15,7 +15,8 @@ pub(crate) fn identify(drive: &Drive) -> Vec<u8> {
     if drive.sanitize_supported {
         words[59] |= 0b1111 << 12;
     }
-    let hidden = drive.native_blocks.is_some();
+    let hidden = drive.native_blocks.is_some() && !drive.amax;
+    words[119] = 1 << 14 | u16::from(drive.native_blocks.is_some() && drive.amax) << 8;
     let (security, set) = (&drive.security, u16::from(drive.security.password.is_some()));
     words[82] = u16::from(security.supported) << 1 | u16::from(hidden) << 10;
     words[83] = 1 << 14 | 1 << 10; // 48-bit addresses

@@ -21,7 +21,7 @@ pub struct Security {
     /// How many wrong passwords are still taken.
     pub attempts: u8,
     /// Whether ERASE PREPARE was the last command.
-    pub(crate) prepared: bool,
+    pub prepared: bool,
 }
 
 impl Default for Security {

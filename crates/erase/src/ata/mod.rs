@@ -1,0 +1,87 @@
+//! ATA drives, by ATA PASS-THROUGH: SANITIZE DEVICE, SECURITY ERASE UNIT, and
+//! the capacity that a drive hides. ACS-4.
+//!
+//! ```text
+//! IDENTIFY ──▶ a password? ──▶ those that erasing programs leave ──▶ disabled
+//!          └─▶ sanitize status: running, failed, done
+//! ```
+
+mod bridge;
+mod capacity;
+mod command;
+mod identify;
+mod sanitize;
+mod security;
+
+use disk::Device;
+
+use self::security::KNOWN;
+pub(crate) use self::{
+    bridge::Bridge,
+    capacity::{Capacity, made_with, show_all},
+    command::Registers,
+    identify::Identify,
+    sanitize::begin as sanitize,
+};
+use crate::{Answer, CommandError, SecurityErase, State, scsi::Wire};
+
+/// The drive, if it is an ATA drive.
+pub(crate) fn identify(wire: &mut dyn Wire) -> Result<Option<Identify>, CommandError> {
+    match Identify::read(wire) {
+        Ok(identify) => Ok(Some(identify)),
+        Err(CommandError::Unsupported { .. } | CommandError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Have the drive erase itself by SECURITY ERASE UNIT. The way to it is looked
+/// at again: the plan may come from somewhere else.
+pub(crate) fn security_erase(device: &mut Device, how: SecurityErase) -> Result<Answer, CommandError> {
+    let failed = |err| CommandError::Kernel { command: "SECURITY ERASE UNIT", err };
+    let bridge = Bridge::of(&*device).map_err(failed)?;
+    match bridge.objection() {
+        None => security::erase(device, how),
+        Some(reason) => Err(CommandError::Refused {
+            command: "SECURITY ERASE UNIT",
+            reason: format!("it is not sent: {reason}"),
+            answer: Answer::default(),
+        }),
+    }
+}
+
+/// What the drive is doing; `None` when it is no ATA drive.
+pub(crate) fn state(wire: &mut dyn Wire) -> Result<Option<State>, CommandError> {
+    let Some(identify) = identify(wire)? else { return Ok(None) };
+    // A drive with a password aborts everything else, or will after the next power cycle.
+    if let Some(security) = identify.security().filter(|security| security.enabled) {
+        let answer = Answer::default().with("security", format_args!("{:#06x}", security.word));
+        return Ok(Some(State::Locked { answer }));
+    }
+    sanitize::state(wire, &identify).map(Some)
+}
+
+/// Out of a password or a failed sanitize; `None` when it is no ATA drive.
+pub(crate) fn recover(wire: &mut dyn Wire) -> Result<Option<Answer>, CommandError> {
+    recover_without(wire, random_password()).map(Some).or_else(|error| match error {
+        CommandError::Unsupported { .. } => Ok(None),
+        CommandError::Refused { .. } | CommandError::Kernel { .. } => Err(error),
+    })
+}
+
+fn recover_without(wire: &mut dyn Wire, left_out: usize) -> Result<Answer, CommandError> {
+    let identify = Identify::read(wire)?;
+    if identify.security().is_some_and(|security| security.enabled) {
+        return security::unlock(wire, left_out);
+    }
+    sanitize::leave_failure(wire)
+}
+
+/// One of those that are not ours: a drive takes four guesses, so that every try
+/// after a power cycle leaves out another one.
+fn random_password() -> usize {
+    let random = getrandom::u32().unwrap_or(0);
+    1 + random as usize % (KNOWN.len() - 1)
+}
+
+#[cfg(test)]
+mod tests;
