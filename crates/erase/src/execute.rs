@@ -7,13 +7,16 @@ use disk::Target;
 use model::Bytes;
 
 use crate::{
-    Answer, Drive, Method, Plan, Policy, Proof, Seed, SelfErase, SelfEraseError, State, Subject, Time,
-    Unproven,
-    canary::{Canaries, CanaryError},
+    Answer, AttemptError, Drive, EraseError, Method, Mode, Plan, Policy, Proof, Seed, SelfErase,
+    SelfEraseError, State, Subject, Time, Unproven,
+    bad::BadBlocks,
+    canary::Canaries,
+    marker::{Journal, Mark, Marker, Trace},
+    pace::Pace,
     prove::{Attempt, Expectation, Memory, Search, UNIT},
     seed::Draw,
     watch::Watch,
-    wipe::{WipeError, overwrite, zero_out},
+    wipe::{Unwritten, WRITE_STEP, Wipe, WipeError},
     zones::Zones,
 };
 
@@ -70,13 +73,23 @@ pub struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    fn watch(&mut self) -> Watch<'_> {
-        Watch { time: self.time, progress: self.progress, limit: None }
+    /// Until `limit`, by [`Conditions::time`].
+    fn watch(&mut self, limit: Option<Duration>) -> Watch<'_> {
+        Watch { time: self.time, progress: self.progress, limit }
     }
 
     fn tell(&mut self, phase: Phase, done: Bytes, total: Bytes) {
         (self.progress)(Progress { phase, done, total, estimate: None });
     }
+}
+
+/// How the host's own writes are done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// With one, an overwrite that was cut off goes on where it was.
+    pub journal: Option<Journal>,
+    /// How much all disks that share it are written in a second, in place of the policy's limit for each.
+    pub pace: Option<Pace>,
 }
 
 /// Proof that a disk was erased, and read back as erased.
@@ -97,51 +110,6 @@ pub struct Erased {
     pub notes: Vec<String>,
 }
 
-/// Why a disk is not clean. It must not be given to another tenant.
-#[derive(Debug, thiserror::Error)]
-pub enum EraseError {
-    /// What is behind the device node is not what was planned for.
-    #[error("{disk} is now {actual} in blocks of {block}, and the plan was made for {planned}; plan again")]
-    AnotherDisk {
-        /// Device node.
-        disk: String,
-        /// Planned size.
-        planned: Bytes,
-        /// Size now.
-        actual: Bytes,
-        /// Block size now, in bytes.
-        block: u64,
-    },
-    /// Every method was tried and none is proven.
-    #[error("{disk} is not erased after {} attempts; do not reuse it: retry, or destroy it", attempts.len())]
-    NotErased {
-        /// Device node.
-        disk: String,
-        /// Everything that was tried.
-        attempts: Vec<Attempt>,
-        /// Why the last one failed.
-        #[source]
-        last: AttemptError,
-    },
-}
-
-/// Why one method is not proven.
-#[derive(Debug, thiserror::Error)]
-pub enum AttemptError {
-    /// The canaries could not be placed; nothing was erased.
-    #[error("the disk could not be prepared for proof")]
-    Canary(#[from] CanaryError),
-    /// The drive did not erase itself.
-    #[error("the drive's own erase failed")]
-    ByDrive(#[from] SelfEraseError),
-    /// The host could not overwrite it.
-    #[error("the erase failed")]
-    Wipe(#[from] WipeError),
-    /// The method claims success and the disk shows otherwise.
-    #[error("the erase is not proven")]
-    Unproven(#[from] Unproven),
-}
-
 /// Carry out `plan` on `drive`.
 ///
 /// # Errors
@@ -151,10 +119,35 @@ pub fn execute<D: Drive>(
     drive: &mut D,
     conditions: &mut Conditions,
 ) -> Result<Erased, EraseError> {
+    execute_writing(plan, drive, conditions, &Writes::default())
+}
+
+/// [`execute`], with a say in how the host's own writes are done.
+///
+/// # Errors
+/// [`EraseError`]; the disk then counts as dirty.
+pub fn execute_writing<D: Drive>(
+    plan: Plan,
+    drive: &mut D,
+    conditions: &mut Conditions,
+    writes: &Writes,
+) -> Result<Erased, EraseError> {
     let Plan { subject, policy, methods, zones, mut notes } = plan;
     same_disk(&subject, drive)?;
-    let mut run =
-        Run { disk: subject.path(), policy, zones: &zones, drive, conditions, attempts: Vec::new() };
+    let marker = marker(&subject, policy, writes);
+    let own_pace = policy.rate_limit.map(Pace::new);
+    let limit = policy.max_time.map(|most| conditions.time.elapsed().saturating_add(most));
+    let mut run = Run {
+        disk: subject.path(),
+        policy,
+        zones: &zones,
+        drive,
+        conditions,
+        pace: writes.pace.as_ref().or(own_pace.as_ref()),
+        marker: marker.as_ref(),
+        limit,
+        attempts: Vec::new(),
+    };
     let outcome = run.all(&methods, &mut notes);
     let attempts = run.attempts;
     match outcome {
@@ -163,6 +156,16 @@ pub fn execute<D: Drive>(
             Ok(Erased { subject, policy, method, attempts, proof, notes })
         }
         Err(last) => Err(EraseError::NotErased { disk: subject.path(), attempts, last }),
+    }
+}
+
+/// What the disk says on itself while it is overwritten. Without a journal, and
+/// even without random numbers, it only says that somebody was at it.
+fn marker(subject: &Subject, policy: Policy, writes: &Writes) -> Option<Marker> {
+    let journal = writes.journal.clone().or_else(|| Journal::of_nobody().ok())?;
+    match policy.mode {
+        Mode::Full => Marker::new(journal, subject, policy.passes),
+        Mode::Metadata => None,
     }
 }
 
@@ -181,6 +184,10 @@ struct Run<'a, 'b, D> {
     zones: &'a Zones,
     drive: &'a mut D,
     conditions: &'a mut Conditions<'b>,
+    pace: Option<&'a Pace>,
+    marker: Option<&'a Marker>,
+    /// When to give up, by the conditions' time.
+    limit: Option<Duration>,
     attempts: Vec<Attempt>,
 }
 
@@ -190,9 +197,12 @@ impl<D: Drive> Run<'_, '_, D> {
         if let Some(proven) = self.on_arrival(methods, notes)? {
             return Ok(proven);
         }
+        if let Some(proven) = self.go_on(methods, notes) {
+            return Ok(proven);
+        }
         let mut last = None;
         for &method in methods {
-            match self.record(method, false, |run, answer| run.afresh(method, answer)) {
+            match self.record(method, false, |run, answer| run.attempt(method, None, answer)) {
                 Ok(proof) => return Ok((method, proof)),
                 Err(error) => last = Some(error),
             }
@@ -238,17 +248,37 @@ impl<D: Drive> Run<'_, '_, D> {
     ) -> Result<Option<(Method, Proof)>, AttemptError> {
         let method = Method::ByDrive(erase);
         notes.push(format!("it was erasing itself by {} when this agent came", erase.name()));
-        match self.conditions.watch().until_done(self.drive) {
+        match self.conditions.watch(self.limit).until_done(self.drive) {
             Ok(_) => {}
             Err(SelfEraseError::Failed { .. }) => return Ok(self.recover("that erase failed", notes)),
             Err(error) => return Err(error.into()),
         }
-        if !methods.contains(&method) || Expectation::of(method) == Expectation::Changed {
+        if !methods.contains(&method) || !Expectation::of(method).is_of_every_block() {
             return Ok(None);
         }
-        let proof =
-            self.record(method, true, |run, _| run.prove(method, &Canaries::default(), &Memory::default()));
+        let proof = self.record(method, true, |run, _| {
+            run.prove(method, &Canaries::default(), &Memory::default(), &BadBlocks::default())
+        });
         Ok(proof.ok().map(|proof| (method, proof)))
+    }
+
+    /// Go on with an overwrite that was cut off, where the disk itself proves
+    /// that it was this one. If that comes to nothing, all is done anew.
+    fn go_on(&mut self, methods: &[Method], notes: &mut Vec<String>) -> Option<(Method, Proof)> {
+        let mark = match self.marker?.look(self.drive) {
+            Trace::None => return None,
+            Trace::Foreign => {
+                notes.push("it was being overwritten by somebody else, and is overwritten anew".to_owned());
+                return None;
+            }
+            Trace::Own(mark) if !methods.contains(&mark.method) => return None,
+            Trace::Own(mark) => mark,
+        };
+        let at = Bytes(mark.resume(WRITE_STEP));
+        notes.push(format!("an overwrite that was cut off went on in pass {} at {at}", mark.pass + 1));
+        let proof =
+            self.record(mark.method, true, |run, answer| run.attempt(mark.method, Some(mark), answer));
+        Some((mark.method, proof.ok()?))
     }
 
     /// Try `method` and keep what came of it.
@@ -270,42 +300,101 @@ impl<D: Drive> Run<'_, '_, D> {
         outcome
     }
 
-    /// Canaries, the method, the proof.
-    fn afresh(&mut self, method: Method, answer: &mut Answer) -> Result<Proof, AttemptError> {
+    /// Canaries, the method, the proof; an overwrite from where it was cut off.
+    fn attempt(
+        &mut self,
+        method: Method,
+        from: Option<Mark>,
+        answer: &mut Answer,
+    ) -> Result<Proof, AttemptError> {
         let unit = self.unit();
         let seed = self.conditions.seed;
         // Not the sample's own draw: its places would then be stamped and not sampled.
         let mut draw = Draw::after(seed);
         self.conditions.tell(Phase::Canaries, Bytes(0), self.zones.bytes());
         let memory = match Expectation::of(method) {
-            Expectation::Changed | Expectation::Blank => Memory::of(self.drive, self.zones, unit, seed),
+            Expectation::Changed | Expectation::Blank | Expectation::Decorrelated => {
+                Memory::of(self.drive, self.zones, unit, seed)
+            }
             Expectation::Zeros => Memory::default(),
         };
-        let canaries = Canaries::place(self.drive, self.zones, unit, &mut draw)?;
-        self.wipe(method, &mut draw, answer)?;
-        self.prove(method, &canaries, &memory)
+        // Only where something will be written: nothing else would make them go.
+        let stamped = match from {
+            Some(mark) if mark.pass + 1 == self.policy.passes => self.zones.from(mark.resume(WRITE_STEP)),
+            Some(_) | None => self.zones.clone(),
+        };
+        let canaries = Canaries::place(self.drive, &stamped, unit, &mut draw)?;
+        let unwritten = self.wipe(method, from, &mut draw, answer)?;
+        let except = unwritten.as_ref().map_or_else(BadBlocks::default, |(blocks, _)| blocks.clone());
+        let proof = self.prove(method, &canaries, &memory, &except);
+        let Some((unwritten, err)) = unwritten else { return proof };
+        match proof {
+            Ok(_) => Err(AttemptError::Incomplete { unwritten, unreadable: BadBlocks::default(), err }),
+            Err(AttemptError::Unproven(Unproven::Unreadable { blocks: unreadable, .. })) => {
+                Err(AttemptError::Incomplete { unwritten, unreadable, err })
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    fn wipe(&mut self, method: Method, draw: &mut Draw, answer: &mut Answer) -> Result<(), AttemptError> {
-        let Self { policy, zones, drive, conditions, .. } = self;
-        let mut tell = |phase, done, total| conditions.tell(phase, done, total);
+    fn wipe(
+        &mut self,
+        method: Method,
+        from: Option<Mark>,
+        draw: &mut Draw,
+        answer: &mut Answer,
+    ) -> Result<Unwritten, AttemptError> {
+        let passes = self.policy.passes;
         match method {
             Method::ByDrive(erase) => {
-                let outcome = conditions.watch().erase(*drive, erase);
+                let outcome = self.conditions.watch(self.limit).erase(self.drive, erase);
                 *answer = outcome.as_ref().map_or_else(SelfEraseError::answer, Answer::clone);
                 outcome?;
-                drive.sync().map_err(WipeError::Sync)?;
+                self.drive.sync().map_err(WipeError::Sync)?;
             }
-            Method::ZeroOut | Method::Metadata => zero_out(*drive, zones, &mut tell)?,
-            Method::Overwrite => overwrite(*drive, zones, policy.passes, draw, &mut tell)?,
+            Method::ZeroOut | Method::Metadata => {
+                self.by_host(self.zones, from, |mut wipe, drive| wipe.zero_out(drive))?;
+            }
+            Method::Overwrite => {
+                return Ok(
+                    self.by_host(self.zones, from, |mut wipe, drive| wipe.overwrite(drive, passes, draw))?
+                );
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn prove(&mut self, method: Method, canaries: &Canaries, memory: &Memory) -> Result<Proof, AttemptError> {
+    fn by_host<T>(
+        &mut self,
+        zones: &Zones,
+        from: Option<Mark>,
+        with: impl FnOnce(Wipe, &D) -> Result<T, WipeError>,
+    ) -> Result<T, WipeError> {
+        let Conditions { time, progress, .. } = &mut *self.conditions;
+        let mut tell = |phase, done, total| progress(Progress { phase, done, total, estimate: None });
+        let wipe = Wipe {
+            zones,
+            time: &**time,
+            progress: &mut tell,
+            pace: self.pace,
+            marker: self.marker,
+            from,
+            limit: self.limit,
+        };
+        with(wipe, self.drive)
+    }
+
+    fn prove(
+        &mut self,
+        method: Method,
+        canaries: &Canaries,
+        memory: &Memory,
+        except: &BadBlocks,
+    ) -> Result<Proof, AttemptError> {
         let (unit, seed, zones) = (self.unit(), self.conditions.seed, self.zones);
         let expectation = Expectation::of(method);
-        let search = Search { zones, unit, verify: self.policy.verify, expectation, seed, canaries, memory };
+        let verify = self.policy.verify;
+        let search = Search { zones, unit, verify, expectation, seed, canaries, memory, except };
         let mut tell = |phase, done, total| self.conditions.tell(phase, done, total);
         let proof = search.run(self.drive, &mut tell)?;
         if expectation != Expectation::Zeros {
@@ -318,8 +407,8 @@ impl<D: Drive> Run<'_, '_, D> {
     /// for a partition table.
     fn scrub(&mut self, search: &Search) -> Result<(), AttemptError> {
         let zones = Zones::of_scrub(self.drive.size(), self.drive.block());
+        self.by_host(&zones, None, |wipe, drive| Wipe { marker: None, ..wipe }.zero_out(drive))?;
         let mut tell = |phase, done, total| self.conditions.tell(phase, done, total);
-        zero_out(self.drive, &zones, &mut tell)?;
         let ends = Search {
             zones: &zones,
             verify: crate::Verify::Full,

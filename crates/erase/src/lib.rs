@@ -11,14 +11,20 @@
 //! after, and a sample with a recorded seed, or every block, is read back.
 
 mod abilities;
+mod bad;
 mod canary;
 mod certificate;
 mod cluster;
 mod drive;
 mod execute;
+mod failure;
+mod lanes;
+mod marker;
 mod medium;
 mod method;
+mod noise;
 mod nvme;
+mod pace;
 mod plan;
 mod policy;
 mod prove;
@@ -32,12 +38,16 @@ mod wipe;
 mod zones;
 
 pub use abilities::{Abilities, Format, NvmeAbilities};
+pub use bad::BadBlocks;
 pub use canary::CanaryError;
 pub use certificate::Context;
 pub use drive::{Answer, CommandError, Drive, Fraction, State};
-pub use execute::{AttemptError, Conditions, EraseError, Erased, Phase, Progress, execute};
+pub use execute::{Conditions, Erased, Phase, Progress, Writes, execute, execute_writing};
+pub use failure::{AttemptError, EraseError, Verdict};
+pub use marker::{Journal, WeakKey};
 pub use medium::{Medium, is_virtual_media};
 pub use method::{Level, Method, Sanitize, SecureErase, SecurityErase, SelfErase};
+pub use pace::Pace;
 pub use plan::{Plan, ReleaseError, plan};
 pub use policy::{FIELDS, Mode, Opal, Policy, PolicyError, ReadOnly, Request, Verify};
 pub use prove::{Attempt, Expectation, Proof, ProofKind, Unproven};

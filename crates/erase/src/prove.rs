@@ -2,12 +2,17 @@
 
 use std::io;
 
+use disk::{Buffer, Target};
 use model::Bytes;
 use serde::Serialize;
 
 use crate::{
-    Answer, Drive, Method, Phase, Sanitize, SecureErase, SecurityErase, Seed, SelfErase, Verify,
+    Answer, Method, Phase, Sanitize, SecureErase, SecurityErase, Seed, SelfErase, Verify,
+    bad::{BadBlocks, GaveUp, Salvage, Why},
     canary::{Canaries, buffer, is_blank, length, shares_a_sector},
+    lanes,
+    noise::is_noise,
+    wipe::is_alive,
     zones::{Piece, Zones},
 };
 
@@ -17,12 +22,14 @@ pub(crate) const UNIT: u64 = 4096;
 /// the disk with 99 % (ln 0.01 / ln 0.999), and no corner left out.
 const STRATA: u64 = 1000;
 const PER_STRATUM: u64 = 5;
-/// A full read-back goes in steps of this many bytes.
-const READ_STEP: u64 = 4 << 20;
+/// A full read-back goes in steps of this many bytes, one in each lane.
+const READ_STEP: u64 = 1 << 20;
+/// What a block may be made of: drives of 4 KiB blocks also emulate these.
+const SECTOR: usize = 512;
+/// Noise is looked for in so many bytes at a time.
+const NOISE: usize = 4096;
 /// Blocks remembered before a drive erases itself: none may be the same after.
 const REMEMBERED: u64 = 256;
-/// How many unreadable places an error and a certificate list.
-const UNREADABLE_LIMIT: usize = 64;
 
 /// What an erased block reads as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,8 +39,10 @@ pub enum Expectation {
     Zeros,
     /// One byte over and over in each sector: NVMe leaves open which.
     Blank,
-    /// Anything but what was there.
+    /// Anything but what was there, as after a vendor's own pattern.
     Changed,
+    /// Nothing of what was there: each sector blank, or noise.
+    Decorrelated,
 }
 
 impl Expectation {
@@ -50,9 +59,9 @@ impl Expectation {
             | SelfErase::AtaSanitize(Sanitize::Crypto)
             | SelfErase::ScsiSanitize(Sanitize::Crypto)
             | SelfErase::NvmeFormat(SecureErase::Cryptographic)
+            | SelfErase::OpalRevert => Expectation::Decorrelated,
             // Its pattern is the vendor's own.
-            | SelfErase::AtaSecurity(SecurityErase::Enhanced)
-            | SelfErase::OpalRevert => Expectation::Changed,
+            SelfErase::AtaSecurity(SecurityErase::Enhanced) => Expectation::Changed,
             SelfErase::NvmeSanitize(Sanitize::Block | Sanitize::Overwrite)
             | SelfErase::AtaSanitize(Sanitize::Block | Sanitize::Overwrite)
             | SelfErase::ScsiSanitize(Sanitize::Block | Sanitize::Overwrite)
@@ -61,12 +70,35 @@ impl Expectation {
         }
     }
 
-    fn holds(self, bytes: &[u8]) -> bool {
+    /// True when it says of every block what it holds, so that the proof needs no canaries.
+    pub(crate) fn is_of_every_block(self) -> bool {
         match self {
-            Expectation::Zeros => bytes.iter().all(|&byte| byte == 0),
-            Expectation::Blank => bytes.chunks(512).all(is_blank),
-            Expectation::Changed => true,
+            Expectation::Zeros | Expectation::Blank => true,
+            Expectation::Changed | Expectation::Decorrelated => false,
         }
+    }
+
+    /// True when an erased disk may hold `bytes`, which begin a sector.
+    pub(crate) fn holds(self, bytes: &[u8]) -> bool {
+        match self {
+            Expectation::Zeros => bytes.first().is_none_or(|&byte| byte == 0) && is_blank(bytes),
+            Expectation::Blank => bytes.chunks(SECTOR).all(is_blank),
+            Expectation::Changed => true,
+            Expectation::Decorrelated => bytes.chunks(NOISE).all(is_decorrelated),
+        }
+    }
+
+    /// The first place in `read`, from `at` on, that an erased disk does not hold.
+    fn first_wrong(self, at: u64, read: &[u8]) -> Option<Bytes> {
+        if self.holds(read) {
+            return None;
+        }
+        let grain = match self {
+            Expectation::Zeros | Expectation::Blank | Expectation::Changed => SECTOR,
+            Expectation::Decorrelated => NOISE,
+        };
+        let wrong = read.chunks(grain).position(|piece| !self.holds(piece)).unwrap_or(0);
+        Some(Bytes(at + (wrong * grain) as u64))
     }
 }
 
@@ -132,16 +164,32 @@ pub enum Unproven {
         at: Bytes,
     },
     /// Blocks cannot be read, so nobody knows what they hold.
-    #[error("{count} pieces cannot be read back, the first at {first}")]
+    #[error(
+        "{} in {} places cannot be read back, the first at {}: destroy the disk with them",
+        blocks.bytes(), blocks.ranges().len(), blocks.first()
+    )]
     Unreadable {
-        /// The first of them.
-        first: Bytes,
-        /// How many, counted up to a limit.
-        count: usize,
-        /// What the kernel answered to the first.
+        /// Where.
+        blocks: BadBlocks,
+        /// What the kernel answered first.
         #[source]
         err: io::Error,
     },
+    /// The disk does not answer any more.
+    #[error("the disk stopped answering at {at}: look at its cable, or destroy it with its data")]
+    Gone {
+        /// Where.
+        at: Bytes,
+        /// What the kernel answered.
+        #[source]
+        err: io::Error,
+    },
+}
+
+/// Noise where it is not blank.
+fn is_decorrelated(bytes: &[u8]) -> bool {
+    let rest: Vec<u8> = bytes.chunks(SECTOR).filter(|sector| !is_blank(sector)).flatten().copied().collect();
+    is_noise(&rest)
 }
 
 /// What some blocks held before.
@@ -151,7 +199,7 @@ pub(crate) struct Memory(Vec<(Piece, Vec<u8>)>);
 impl Memory {
     /// Read blocks spread over the zones. Those that say nothing (blank, or
     /// unreadable before) are left out.
-    pub(crate) fn of(drive: &mut impl Drive, zones: &Zones, unit: u64, seed: Seed) -> Self {
+    pub(crate) fn of(drive: &impl Target, zones: &Zones, unit: u64, seed: Seed) -> Self {
         let units = zones.units(unit);
         let mut draw = seed.draw();
         let mut kept = Vec::new();
@@ -175,27 +223,31 @@ pub(crate) struct Search<'a> {
     pub(crate) seed: Seed,
     pub(crate) canaries: &'a Canaries,
     pub(crate) memory: &'a Memory,
+    /// Blocks that could not be erased: they hold what they held.
+    pub(crate) except: &'a BadBlocks,
 }
 
 impl Search<'_> {
     /// Read back and compare.
     pub(crate) fn run(
         &self,
-        drive: &mut impl Drive,
+        drive: &impl Target,
         progress: &mut dyn FnMut(Phase, Bytes, Bytes),
     ) -> Result<Proof, Unproven> {
         self.look_for_old_blocks(drive)?;
         let units = self.zones.units(self.unit);
         let full = self.verify == Verify::Full || units <= STRATA * PER_STRATUM;
         let (kind, blocks, bytes) = if full {
-            let total = self.zones.bytes();
-            let (_, bytes) = self.read_all(drive, self.zones.steps(READ_STEP), total, progress)?;
-            (ProofKind::Full, units, bytes)
+            let zones = self.except.ranges().iter().fold(self.zones.clone(), |zones, bad| zones.without(bad));
+            let total = zones.bytes();
+            self.read_all(drive, zones.steps(READ_STEP), READ_STEP, total, progress)?;
+            (ProofKind::Full, zones.units(self.unit), total)
         } else {
-            let pieces = self.sample(units);
-            let total = Bytes(pieces.iter().map(|piece| piece.length).sum());
-            let (blocks, bytes) = self.read_all(drive, pieces.into_iter(), total, progress)?;
-            (ProofKind::Sample, blocks, bytes)
+            let mut pieces = self.sample(units);
+            pieces.retain(|piece| !self.except.touch(*piece));
+            let (blocks, total) = (pieces.len() as u64, Bytes(pieces.iter().map(|piece| piece.length).sum()));
+            self.read_all(drive, pieces.into_iter(), self.unit, total, progress)?;
+            (ProofKind::Sample, blocks, total)
         };
         Ok(Proof {
             kind,
@@ -209,22 +261,28 @@ impl Search<'_> {
     }
 
     /// Stamps and remembered blocks: the surest sign of a device that did nothing.
-    fn look_for_old_blocks(&self, drive: &mut impl Drive) -> Result<(), Unproven> {
+    fn look_for_old_blocks(&self, drive: &impl Target) -> Result<(), Unproven> {
+        let salvage = Salvage::new(self.unit);
         let canaries = self.canaries.iter().map(|old| (old, true));
         for ((piece, old), is_canary) in canaries.chain(self.memory.0.iter().map(|old| (old, false))) {
-            let at = Bytes(piece.at);
             let mut now = buffer(*piece);
-            drive.read_at(at, &mut now).map_err(|err| Unproven::Unreadable { first: at, count: 1, err })?;
+            let read = |part: Piece| drive.read_at(Bytes(part.at), &mut now);
+            if self.except.touch(*piece) {
+                continue;
+            }
+            salvage.past(*piece, || is_alive(drive, piece.at), read).map_err(|up| gave_up(up, None))?;
+            let at = Bytes(piece.at);
             match (shares_a_sector(old, &now), is_canary) {
                 (true, true) => return Err(Unproven::CanaryFound { at }),
                 (true, false) => return Err(Unproven::StillThere { at }),
                 (false, _) => {}
             }
         }
-        Ok(())
+        all_read(salvage)
     }
 
-    /// First and last unit, and [`PER_STRATUM`] draws (with replacement) from each stratum in turn.
+    /// First and last unit, [`PER_STRATUM`] draws (with replacement) from each
+    /// stratum in turn, and where the canaries were.
     fn sample(&self, units: u64) -> Vec<Piece> {
         let mut draw = self.seed.draw();
         let edge =
@@ -234,47 +292,63 @@ impl Search<'_> {
             let (start, end) = (edge(stratum), edge(stratum + 1));
             indices.extend((0..PER_STRATUM).map(|_| start + draw.below(end - start)));
         }
+        let drawn = indices.into_iter().filter_map(|index| self.zones.unit(index, self.unit));
+        let mut pieces: Vec<_> = drawn.chain(self.canaries.iter().map(|(piece, _)| *piece)).collect();
         // In disk order: a spinning disk then sweeps once.
-        indices.sort_unstable();
-        indices.into_iter().filter_map(|index| self.zones.unit(index, self.unit)).collect()
+        pieces.sort_unstable();
+        pieces
     }
 
+    /// Read all `pieces`, none longer than `longest`.
     fn read_all(
         &self,
-        drive: &mut impl Drive,
-        pieces: impl Iterator<Item = Piece>,
+        drive: &impl Target,
+        pieces: impl Iterator<Item = Piece> + Send,
+        longest: u64,
         total: Bytes,
         progress: &mut dyn FnMut(Phase, Bytes, Bytes),
-    ) -> Result<(u64, Bytes), Unproven> {
-        let (mut blocks, mut done) = (0, Bytes(0));
-        let mut unreadable: Option<(Bytes, usize, io::Error)> = None;
-        let mut read = Vec::new();
-        for piece in pieces {
-            let at = Bytes(piece.at);
-            read.resize(length(piece), 0);
-            match (drive.read_at(at, &mut read), &mut unreadable) {
-                (Ok(()), _) if !self.expectation.holds(&read) => {
-                    return Err(Unproven::StillThere { at: self.first_bad(at, &read) });
-                }
-                (Ok(()), _) => {}
-                (Err(_), Some((_, count, _))) => *count += 1,
-                (Err(err), none) => *none = Some((at, 1, err)),
-            }
-            if unreadable.as_ref().is_some_and(|(_, count, _)| *count >= UNREADABLE_LIMIT) {
-                break;
-            }
-            blocks += 1;
-            done = Bytes(done.0 + piece.length);
-            progress(Phase::Verify, done, total);
-        }
-        match unreadable {
-            Some((first, count, err)) => Err(Unproven::Unreadable { first, count, err }),
-            None => Ok((blocks, done)),
+    ) -> Result<(), Unproven> {
+        let salvage = Salvage::new(drive.block().get());
+        let memory = || Buffer::zeroed(length(Piece { at: 0, length: longest }));
+        let read = |memory: &mut Buffer, piece: Piece| {
+            let mut wrong = None;
+            let read = |part: Piece| {
+                let bytes = &mut memory[..length(part)];
+                drive.read_at(Bytes(part.at), bytes)?;
+                wrong = wrong.or_else(|| self.expectation.first_wrong(part.at, bytes));
+                Ok(())
+            };
+            salvage.past(piece, || is_alive(drive, piece.at), read).map_err(Failure::GaveUp)?;
+            wrong.map_or(Ok(()), |at| Err(Failure::StillThere { at }))
+        };
+        let outcome = lanes::run(pieces, memory, read, &mut |done| {
+            progress(Phase::Verify, Bytes(done.bytes), total);
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => all_read(salvage),
+            Err(Failure::StillThere { at }) => Err(Unproven::StillThere { at }),
+            Err(Failure::GaveUp(up)) => Err(gave_up(up, salvage.into_found())),
         }
     }
+}
 
-    fn first_bad(&self, at: Bytes, read: &[u8]) -> Bytes {
-        let sector = read.chunks(512).position(|sector| !self.expectation.holds(sector)).unwrap_or(0);
-        Bytes(at.0 + 512 * sector as u64)
+/// Why a lane stopped.
+enum Failure {
+    StillThere { at: Bytes },
+    GaveUp(GaveUp),
+}
+
+fn all_read(salvage: Salvage) -> Result<(), Unproven> {
+    match salvage.into_found() {
+        Some((blocks, err)) => Err(Unproven::Unreadable { blocks, err }),
+        None => Ok(()),
+    }
+}
+
+fn gave_up(GaveUp { at, why, err }: GaveUp, found: Option<(BadBlocks, io::Error)>) -> Unproven {
+    match (why, found) {
+        (Why::Dying, Some((blocks, err))) => Unproven::Unreadable { blocks, err },
+        (Why::Dying | Why::Gone, _) => Unproven::Gone { at, err },
     }
 }

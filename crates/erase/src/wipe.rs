@@ -1,16 +1,33 @@
 //! The host's writes. Only [`execute`](crate::execute) calls these.
+//!
+//! Several writes are in flight, all from one buffer. What cannot be written is
+//! gone past, block by block, and told. Every few seconds the disk says on
+//! itself how far it is ([`Marker`]).
 
-use std::io;
+use std::{io, time::Duration};
 
-use disk::Buffer;
+use disk::{Buffer, Target};
 use model::Bytes;
 
-use crate::{Drive, Phase, seed::Draw, zones::Zones};
+use crate::{
+    Method, Phase, Time,
+    bad::{BadBlocks, GaveUp, Salvage, Why},
+    canary::length,
+    lanes::{self, Done},
+    marker::{Mark, Marker},
+    pace::Pace,
+    seed::Draw,
+    zones::{Piece, Zones},
+};
 
 /// One `BLKZEROOUT`: large enough to be fast, small enough to show progress.
 const ZERO_STEP: u64 = 64 << 20;
-/// One write, and the memory a wipe needs.
-const WRITE_STEP: u64 = 4 << 20;
+/// One write. All lanes write from the same buffer.
+pub(crate) const WRITE_STEP: u64 = 1 << 20;
+/// How often the disk says how far it is; all of it is flushed before.
+const MARK_EVERY: Duration = Duration::from_secs(5);
+/// The table of partitions goes before the first marker comes.
+const MARK_FROM: u64 = 1 << 20;
 
 /// Why the method did not run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -24,57 +41,238 @@ pub enum WipeError {
         #[source]
         err: io::Error,
     },
+    /// The disk does not answer any more.
+    #[error("the disk stopped answering at {at}: look at its cable, or destroy it with its data")]
+    Gone {
+        /// Where.
+        at: Bytes,
+        /// What the kernel answered.
+        #[source]
+        err: io::Error,
+    },
+    /// Too many blocks cannot be written.
+    #[error("so many writes failed that the disk is dying, the last at {at}: destroy it with its data")]
+    Dying {
+        /// Where the last of them was.
+        at: Bytes,
+        /// What the kernel answered.
+        #[source]
+        err: io::Error,
+    },
     /// The disk could not say that everything is on the medium.
     #[error("the disk did not confirm its writes; replace it or set it aside")]
     Sync(#[source] io::Error),
+    /// The time the policy gives is over.
+    #[error("the disk was not done after {} s, which is all the policy gives it", limit.as_secs())]
+    TooLong {
+        /// What the policy gives.
+        limit: Duration,
+    },
 }
 
-/// Make the zones read as zeros, by the kernel's or the device's own means.
-pub(crate) fn zero_out(
-    drive: &mut impl Drive,
-    zones: &Zones,
-    progress: &mut dyn FnMut(Phase, Bytes, Bytes),
-) -> Result<(), WipeError> {
-    let (mut done, total) = (Bytes(0), zones.bytes());
-    for piece in zones.steps(ZERO_STEP) {
-        let at = Bytes(piece.at);
-        drive.zero_at(at, Bytes(piece.length)).map_err(|err| WipeError::Write { at, err })?;
-        done = Bytes(done.0 + piece.length);
-        progress(Phase::Zero, done, total);
+impl WipeError {
+    /// True when the disk itself is broken: nothing but destroying it is left.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        match self {
+            WipeError::Gone { .. } | WipeError::Dying { .. } => true,
+            WipeError::Write { .. } | WipeError::Sync(_) | WipeError::TooLong { .. } => false,
+        }
     }
-    drive.sync().map_err(WipeError::Sync)
 }
 
-/// Zeros over the zones, and `passes - 1` random passes before them.
-pub(crate) fn overwrite(
-    drive: &mut impl Drive,
-    zones: &Zones,
-    passes: u8,
-    draw: &mut Draw,
-    progress: &mut dyn FnMut(Phase, Bytes, Bytes),
-) -> Result<(), WipeError> {
-    let mut pattern = Buffer::zeroed(usize::try_from(WRITE_STEP).expect("INVARIANT: 4 MiB fit"));
-    for _ in 1..passes {
-        draw.fill(&mut pattern);
-        write_all(drive, zones, &pattern, progress)?;
+impl From<GaveUp> for WipeError {
+    fn from(GaveUp { at, why, err }: GaveUp) -> Self {
+        match why {
+            Why::Gone => WipeError::Gone { at, err },
+            Why::Dying => WipeError::Dying { at, err },
+        }
     }
-    pattern.fill(0);
-    write_all(drive, zones, &pattern, progress)
 }
 
-fn write_all(
-    drive: &mut impl Drive,
-    zones: &Zones,
-    pattern: &[u8],
-    progress: &mut dyn FnMut(Phase, Bytes, Bytes),
-) -> Result<(), WipeError> {
-    let (mut done, total) = (Bytes(0), zones.bytes());
-    for piece in zones.steps(WRITE_STEP) {
-        let at = Bytes(piece.at);
-        let data = &pattern[..crate::canary::length(piece)];
-        drive.write_at(at, data).map_err(|err| WipeError::Write { at, err })?;
-        done = Bytes(done.0 + piece.length);
-        progress(Phase::Overwrite, done, total);
+/// Blocks that could not be written, and what the kernel said of one of them.
+pub(crate) type Unwritten = Option<(BadBlocks, io::Error)>;
+
+/// One disk being overwritten.
+pub(crate) struct Wipe<'a> {
+    pub(crate) zones: &'a Zones,
+    pub(crate) time: &'a dyn Time,
+    pub(crate) progress: &'a mut dyn FnMut(Phase, Bytes, Bytes),
+    pub(crate) pace: Option<&'a Pace>,
+    pub(crate) marker: Option<&'a Marker>,
+    /// Where an earlier agent got to: everything before it in this pass, and all
+    /// passes before, are done.
+    pub(crate) from: Option<Mark>,
+    /// When to give up, by `time`.
+    pub(crate) limit: Option<Duration>,
+}
+
+impl Wipe<'_> {
+    /// Make the zones read as zeros, by the kernel's or the device's own means.
+    pub(crate) fn zero_out(&mut self, drive: &impl Target) -> Result<(), WipeError> {
+        let total = self.zones.bytes().0;
+        let zones = self.around_marker(&self.zones.from(self.start(0)));
+        let mut trail = self.trail(Method::ZeroOut, 0);
+        let mut done = total - zones.bytes().0;
+        for piece in zones.steps(ZERO_STEP) {
+            self.pause(piece.length);
+            zero(drive, piece)?;
+            done += piece.length;
+            self.after(drive, &mut trail, Phase::Zero, piece.at + piece.length, Bytes(done), Bytes(total))?;
+        }
+        if let Some(marker) = self.marker {
+            zero(drive, piece_of(marker))?;
+        }
+        drive.sync().map_err(WipeError::Sync)
     }
-    drive.sync().map_err(WipeError::Sync)
+
+    /// Zeros over the zones, and `passes - 1` random passes before them.
+    pub(crate) fn overwrite(
+        &mut self,
+        drive: &impl Target,
+        passes: u8,
+        draw: &mut Draw,
+    ) -> Result<Unwritten, WipeError> {
+        let mut pattern = Buffer::zeroed(usize::try_from(WRITE_STEP).expect("INVARIANT: 1 MiB fits"));
+        let mut salvage = Salvage::new(drive.block().get());
+        for pass in self.from.map_or(0, |from| from.pass)..passes {
+            if pass + 1 < passes {
+                draw.fill(&mut pattern);
+            } else {
+                pattern.fill(0);
+            }
+            // A block that fails in one pass may take the next: only the last counts.
+            salvage = Salvage::new(drive.block().get());
+            self.pass(drive, pass, passes, &pattern, &salvage)?;
+        }
+        if let Some(marker) = self.marker {
+            write(drive, piece_of(marker), &pattern, &salvage)?;
+            drive.sync().map_err(WipeError::Sync)?;
+        }
+        Ok(salvage.into_found())
+    }
+
+    fn pass(
+        &mut self,
+        drive: &impl Target,
+        pass: u8,
+        passes: u8,
+        pattern: &[u8],
+        salvage: &Salvage,
+    ) -> Result<(), WipeError> {
+        let whole = self.zones.bytes().0;
+        let zones = self.around_marker(&self.zones.from(self.start(pass)));
+        let behind = whole * u64::from(pass) + whole - zones.bytes().0;
+        let total = Bytes(whole * u64::from(passes));
+        let mut trail = self.trail(Method::Overwrite, pass);
+        let pace = self.pace;
+        let work = |(): &mut (), piece: Piece| {
+            if let Some(pace) = pace {
+                pace.wait_for(piece.length);
+            }
+            write(drive, piece, pattern, salvage)
+        };
+        lanes::run(zones.steps(WRITE_STEP), || (), work, &mut |Done { bytes, before }| {
+            self.after(drive, &mut trail, Phase::Overwrite, before, Bytes(behind + bytes), total)
+        })?;
+        drive.sync().map_err(WipeError::Sync)
+    }
+
+    /// Where this pass begins.
+    fn start(&self, pass: u8) -> u64 {
+        self.from.filter(|from| from.pass == pass).map_or(0, |from| from.resume(WRITE_STEP))
+    }
+
+    fn around_marker(&self, zones: &Zones) -> Zones {
+        self.marker.map_or_else(|| zones.clone(), |marker| zones.without(&marker.place()))
+    }
+
+    fn trail(&self, method: Method, pass: u8) -> Trail {
+        Trail { method, pass, last: self.time.elapsed() }
+    }
+
+    fn pause(&self, bytes: u64) {
+        if let Some(pace) = self.pace {
+            pace.wait_for(bytes);
+        }
+    }
+
+    /// Tell how far it is, on the disk too when it is time.
+    fn after(
+        &mut self,
+        drive: &impl Target,
+        trail: &mut Trail,
+        phase: Phase,
+        before: u64,
+        done: Bytes,
+        total: Bytes,
+    ) -> Result<(), WipeError> {
+        (self.progress)(phase, done, total);
+        let now = self.time.elapsed();
+        if let Some(marker) = self.marker {
+            trail.leave(drive, marker, before.min(drive.size().0), now)?;
+        }
+        match self.limit {
+            Some(limit) if now > limit => Err(WipeError::TooLong { limit }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn piece_of(marker: &Marker) -> Piece {
+    let place = marker.place();
+    Piece { at: place.start, length: place.end - place.start }
+}
+
+fn zero(drive: &impl Target, piece: Piece) -> Result<(), WipeError> {
+    let at = Bytes(piece.at);
+    drive.zero_at(at, Bytes(piece.length)).map_err(|err| WipeError::Write { at, err })
+}
+
+fn write(drive: &impl Target, piece: Piece, pattern: &[u8], salvage: &Salvage) -> Result<(), WipeError> {
+    let write = |part: Piece| drive.write_at(Bytes(part.at), &pattern[..length(part)]);
+    Ok(salvage.past(piece, || is_alive(drive, piece.at), write)?)
+}
+
+/// Whether the disk answers at all: its first block, its last, or the one before `at`.
+pub(crate) fn is_alive(drive: &impl Target, at: u64) -> bool {
+    let block = drive.block().get();
+    let mut bytes = Buffer::zeroed(usize::try_from(block).expect("INVARIANT: a block fits in memory"));
+    [0, drive.size().0.saturating_sub(block), at.saturating_sub(block)]
+        .into_iter()
+        .any(|at| drive.read_at(Bytes(at), &mut bytes).is_ok())
+}
+
+/// When the marker was written last.
+struct Trail {
+    method: Method,
+    pass: u8,
+    last: Duration,
+}
+
+impl Trail {
+    /// Write the marker when it is time. What it says is on the medium before it
+    /// is. A disk that does not take it is only not resumable; the block is
+    /// written again at the end, and missed there.
+    fn leave(
+        &mut self,
+        drive: &impl Target,
+        marker: &Marker,
+        before: u64,
+        now: Duration,
+    ) -> Result<(), WipeError> {
+        if before < MARK_FROM || now.saturating_sub(self.last) < MARK_EVERY {
+            return Ok(());
+        }
+        self.last = now;
+        drive.sync().map_err(WipeError::Sync)?;
+        let Some(bytes) = marker.encode(Mark { method: self.method, pass: self.pass, before }) else {
+            return Ok(());
+        };
+        if let Err(err) = drive.write_at(Bytes(marker.place().start), &bytes) {
+            tracing::warn!(%err, "the marker of the overwrite cannot be written");
+            return Ok(());
+        }
+        drive.sync().map_err(WipeError::Sync)
+    }
 }

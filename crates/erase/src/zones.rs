@@ -56,15 +56,30 @@ impl Zones {
         Self(merged)
     }
 
+    /// Without `hole` (whole blocks).
+    pub(crate) fn without(&self, hole: &Range<u64>) -> Self {
+        let around = |range: &Range<u64>| {
+            [range.start..range.end.min(hole.start), range.start.max(hole.end)..range.end]
+        };
+        Self(self.0.iter().flat_map(around).filter(|range| range.start < range.end).collect())
+    }
+
+    /// What is at or after `at` (a whole block).
+    pub(crate) fn from(&self, at: u64) -> Self {
+        self.without(&(0..at))
+    }
+
     pub(crate) fn bytes(&self) -> Bytes {
         Bytes(self.0.iter().map(|range| range.end - range.start).sum())
     }
 
-    /// All of it in steps of at most `step` bytes (whole blocks).
+    /// All of it in steps of at most `step` bytes (whole blocks), cut at multiples of `step`.
     pub(crate) fn steps(&self, step: u64) -> impl Iterator<Item = Piece> {
-        let piece = move |range: &Range<u64>, at: u64| Piece { at, length: step.min(range.end - at) };
         self.0.iter().flat_map(move |range| {
-            (0..(range.end - range.start).div_ceil(step)).map(move |n| piece(range, range.start + n * step))
+            (range.start / step..range.end.div_ceil(step)).map(move |n| {
+                let at = range.start.max(n * step);
+                Piece { at, length: range.end.min((n + 1).saturating_mul(step)) - at }
+            })
         })
     }
 
@@ -127,10 +142,33 @@ mod tests {
         assert_eq!(Zones::of_metadata(&subject), Zones::whole(&subject));
     }
 
+    fn zones_of(start: u64, end: u64) -> Zones {
+        Zones(std::iter::once(start..end).collect())
+    }
+
+    #[test]
+    fn a_hole_is_left_out_and_so_is_what_is_behind() {
+        let zones = Zones(vec![0..100, 200..300]);
+        for (hole, want) in [
+            (10..20, vec![0..10, 20..100, 200..300]),
+            (0..10, vec![10..100, 200..300]),
+            (90..210, vec![0..90, 210..300]),
+            (100..200, vec![0..100, 200..300]),
+            (0..300, vec![]),
+        ] {
+            assert_eq!(zones.without(&hole).0, want, "{hole:?}");
+        }
+        assert_eq!(zones.from(250), zones.without(&(0..250)));
+        assert_eq!(zones.from(0), zones);
+    }
+
     #[test]
     fn steps_and_units_cover_everything_to_the_last_block() {
         let zones = Zones(vec![0..10_240, 20_480..20_992]);
         let steps: Vec<_> = zones.steps(4096).map(|piece| (piece.at, piece.length)).collect();
+        let odd = zones_of(512, 9000);
+        let odd: Vec<_> = odd.steps(4096).map(|piece| (piece.at, piece.length)).collect();
+        assert_eq!(odd, [(512, 3584), (4096, 4096), (8192, 808)]);
         assert_eq!(steps, [(0, 4096), (4096, 4096), (8192, 2048), (20_480, 512)]);
         let units: Vec<_> =
             (0..zones.units(4096)).filter_map(|n| zones.unit(n, 4096)).map(|p| (p.at, p.length)).collect();
