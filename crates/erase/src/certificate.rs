@@ -1,10 +1,20 @@
 //! What an erasure says about itself: the body of the evidence, to be signed.
+//!
+//! Version 2; `docs/erase.md` has every field. Whatever happened to a disk has a
+//! body: erased, left alone, failed. Only `clean` and `metadata-clean` are proof.
 
+mod words;
+
+use model::inventory::Disk;
 use serde_json::{Value, json};
 
 use crate::{
-    Attempt, EraseError, Erased, Level, Mode, Policy, Proof, ReadOnly, Refusal, Subject, prove::UNIT,
+    Attempt, AttemptError, EraseError, Erased, Level, Mode, Policy, Proof, ReadOnly, Refusal, Subject,
+    Unproven, prove::UNIT,
 };
+
+/// The version of the bodies made here.
+const VERSION: u64 = 2;
 
 /// Who did it, when, and under which name; known to the caller only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,10 +46,12 @@ impl Erased {
             Mode::Full => "clean",
             Mode::Metadata => "metadata-clean",
         };
-        let mut body = frame(&self.subject, context, result, level);
+        let mut body = self.subject.frame(context, result, level);
         body["policy"] = policy(self.policy);
         body["method"] = self.method.name().into();
         body["rule"] = rule.into();
+        body["nist_sp_800_88r2"] = words::nist(self.method);
+        body["ieee_2883_2022"] = words::ieee(self.method);
         body["attempts"] = attempts(&self.attempts);
         body["verify"] = proof(&self.proof, self.subject.disk.logical_block.get());
         body["notes"] = json!(self.notes);
@@ -48,10 +60,12 @@ impl Erased {
 }
 
 impl Subject {
-    /// The body that records that this disk was left alone, and why.
+    /// The body that records that this disk was left alone, and why: `skipped`
+    /// where that is right, `refused` where somebody has to do something first.
     #[must_use]
     pub fn skipped(&self, refusal: &Refusal, context: &Context) -> Value {
-        let mut body = frame(self, context, "skipped", Level::None);
+        let result = if refusal.is_skip() { "skipped" } else { "refused" };
+        let mut body = self.frame(context, result, Level::None);
         body["reason"] = refusal.to_string().into();
         body
     }
@@ -59,25 +73,45 @@ impl Subject {
     /// The body that records an erasure that failed: the disk is dirty.
     #[must_use]
     pub fn failed(&self, error: &EraseError, context: &Context) -> Value {
-        let mut body = frame(self, context, "failed", Level::None);
+        let mut body = self.frame(context, result_of(error), Level::None);
         body["reason"] = error.to_string().into();
         body["attempts"] = match error {
             EraseError::NotErased { attempts: tried, .. } => attempts(tried),
             EraseError::AnotherDisk { .. } => json!([]),
         };
+        body["unreadable"] = json!(unreadable(error, self.disk.logical_block.get()));
+        body
+    }
+
+    fn frame(&self, context: &Context, result: &str, level: Level) -> Value {
+        let mut body = frame(&self.disk, context, result, level);
+        body["device"]["fw"] = json!(self.firmware);
+        body["device"]["integrity"] = json!(self.integrity);
         body
     }
 }
 
-fn frame(subject: &Subject, context: &Context, result: &str, level: Level) -> Value {
+impl Context {
+    /// The body that records that `disk` was not even begun: it could not be
+    /// looked at or opened, for `reason`.
+    #[must_use]
+    pub fn not_begun(&self, disk: &Disk, reason: &str) -> Value {
+        let mut body = frame(disk, self, "failed", Level::None);
+        body["reason"] = reason.into();
+        body["attempts"] = json!([]);
+        body
+    }
+}
+
+fn frame(disk: &Disk, context: &Context, result: &str, level: Level) -> Value {
     json!({
-        "v": 1,
+        "v": VERSION,
         "cert_id": context.cert_id,
         "node": context.node,
         "operation": context.operation,
         "issued_at": context.issued_at,
         "agent": {"version": context.agent_version, "boot_id": context.boot_id},
-        "device": device(subject),
+        "device": device(disk),
         "result": result,
         "level": level,
         "standard": STANDARDS,
@@ -85,20 +119,19 @@ fn frame(subject: &Subject, context: &Context, result: &str, level: Level) -> Va
     })
 }
 
-fn device(subject: &Subject) -> Value {
-    let disk = &subject.disk;
+fn device(disk: &Disk) -> Value {
     json!({
-        "path": subject.path(),
+        "path": disk.path(),
         "kind": disk.transport.map(model::inventory::Transport::as_str),
         "model": disk.model,
         "serial": disk.serial,
         "wwn": disk.wwn.as_ref().map(|wwn| wwn.with_extension.as_ref().unwrap_or(&wwn.id)),
-        "fw": subject.firmware,
         "bytes": disk.size,
         "lba": disk.logical_block.get(),
     })
 }
 
+/// Every field, so that a certificate says under which policy it was enough.
 fn policy(policy: Policy) -> Value {
     let mode = match policy.mode {
         Mode::Full => "full",
@@ -110,9 +143,54 @@ fn policy(policy: Policy) -> Value {
         "verify": policy.verify,
         "passes": policy.passes,
         "device_erase": policy.device_erase,
+        "nvme_erase": policy.nvme_erase,
+        "ata_erase": policy.ata_erase,
         "allow_fallback": policy.allow_fallback,
         "skip_read_only": policy.read_only == ReadOnly::Skip,
+        "force_shared": policy.force_shared,
+        "force_cluster_file_systems": policy.force_cluster,
+        "max_time_s": policy.max_time.map(|time| time.as_secs()),
+        "rate_limit": policy.rate_limit,
     })
+}
+
+/// Which kind of failure it is, for whoever has to decide what becomes of the disk.
+fn result_of(error: &EraseError) -> &'static str {
+    match error {
+        EraseError::NotErased { last: AttemptError::Unproven(Unproven::Unreadable { .. }), .. } => {
+            "incomplete"
+        }
+        EraseError::NotErased {
+            last:
+                AttemptError::Canary(_)
+                | AttemptError::ByDrive(_)
+                | AttemptError::Wipe(_)
+                | AttemptError::Unproven(Unproven::CanaryFound { .. } | Unproven::StillThere { .. }),
+            ..
+        }
+        | EraseError::AnotherDisk { .. } => "failed",
+    }
+}
+
+/// First and last logical block of what nobody can read back; as far as it is known.
+fn unreadable(error: &EraseError, block: u64) -> Vec<[u64; 2]> {
+    match error {
+        EraseError::NotErased {
+            last: AttemptError::Unproven(Unproven::Unreadable { first, .. }), ..
+        } => {
+            let lba = first.0 / block;
+            vec![[lba, lba + UNIT.max(block) / block - 1]]
+        }
+        EraseError::NotErased {
+            last:
+                AttemptError::Canary(_)
+                | AttemptError::ByDrive(_)
+                | AttemptError::Wipe(_)
+                | AttemptError::Unproven(Unproven::CanaryFound { .. } | Unproven::StillThere { .. }),
+            ..
+        }
+        | EraseError::AnotherDisk { .. } => vec![],
+    }
 }
 
 fn attempts(attempts: &[Attempt]) -> Value {
@@ -146,3 +224,6 @@ fn proof(proof: &Proof, block: u64) -> Value {
         "unreadable": [],
     })
 }
+
+#[cfg(test)]
+mod tests;
