@@ -151,15 +151,18 @@ pub trait Drive: Target {
 
 impl Drive for Device {
     fn state(&mut self) -> Result<State, CommandError> {
-        Ok(State::Ready)
+        match nvme::state(self)? {
+            Some(state) => Ok(state),
+            None => Ok(State::Ready),
+        }
     }
 
     fn begin(&mut self, erase: SelfErase) -> Result<Answer, CommandError> {
         // The descriptor that is held, not the name: a name may pass to another drive.
         match erase {
             SelfErase::NvmeFormat(setting) => nvme::format(self, setting),
-            SelfErase::NvmeSanitize(_)
-            | SelfErase::AtaSanitize(_)
+            SelfErase::NvmeSanitize(how) => nvme::sanitize(self, how),
+            SelfErase::AtaSanitize(_)
             | SelfErase::AtaSecurity(_)
             | SelfErase::ScsiSanitize(_)
             | SelfErase::OpalRevert => Err(CommandError::Unsupported { command: erase.name() }),
@@ -167,7 +170,10 @@ impl Drive for Device {
     }
 
     fn recover(&mut self) -> Result<Answer, CommandError> {
-        Err(CommandError::Unsupported { command: "recovery from a failed erase" })
+        match nvme::recover(self)? {
+            Some(answer) => Ok(answer),
+            None => Err(CommandError::Unsupported { command: "recovery from a failed erase" }),
+        }
     }
 
     fn reread_partitions(&mut self) -> io::Result<()> {

@@ -37,7 +37,7 @@ mod watch;
 mod wipe;
 mod zones;
 
-pub use abilities::{Abilities, Format, NvmeAbilities};
+pub use abilities::{Abilities, Format, Namespaces, NvmeAbilities, Sanitizes, in_turns};
 pub use bad::BadBlocks;
 pub use canary::CanaryError;
 pub use certificate::Context;

@@ -85,7 +85,15 @@ impl Watch<'_> {
         let total = whole;
         (self.progress)(Progress { phase: Phase::ByDrive, done: Bytes(0), total, estimate: None });
         let begun = drive.begin(erase)?;
-        let ended = self.until_done(drive)?;
+        let ended = match erase {
+            // It is over when it answers; the log tells of the last sanitize, however long ago.
+            SelfErase::NvmeFormat(_) => Answer::default(),
+            SelfErase::NvmeSanitize(_)
+            | SelfErase::AtaSanitize(_)
+            | SelfErase::AtaSecurity(_)
+            | SelfErase::ScsiSanitize(_)
+            | SelfErase::OpalRevert => self.until_done(drive)?,
+        };
         (self.progress)(Progress { phase: Phase::ByDrive, done: whole, total, estimate: None });
         Ok(begun.and(ended))
     }

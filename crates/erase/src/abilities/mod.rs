@@ -5,7 +5,7 @@ mod nvme;
 
 use std::path::Path;
 
-pub use nvme::{Format, NvmeAbilities};
+pub use nvme::{Format, Namespaces, NvmeAbilities, Sanitizes, in_turns};
 use sys::nvme::AdminError;
 
 use crate::{Method, SelfErase};

@@ -1,17 +1,32 @@
 //! What an NVMe controller offers, from its Identify data. Offsets: NVM
 //! Express Base Specification 2.0, figures 275 and NVM command set figure 97.
 
-use std::{fs::File, io, path::Path};
+use std::{fs::File, path::Path};
 
 use sys::nvme::{AdminError, IDENTIFY_LENGTH};
 
-use crate::{SecureErase, SelfErase};
+use crate::{Method, Sanitize, SecureErase, SelfErase, nvme::is_no_nvme};
 
 /// What an NVMe controller can do by itself; nothing, for another disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NvmeAbilities {
+    /// NVMe Sanitize, which reaches every namespace of the drive.
+    pub sanitize: Sanitizes,
     /// NVMe Format, where the controller has it (OACS bit 1).
     pub format: Option<Format>,
+    /// The namespaces of the drive.
+    pub namespaces: Namespaces,
+}
+
+/// The sanitize actions that a drive has (SANICAP bits 2:0).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sanitizes {
+    /// The key is changed.
+    pub crypto: bool,
+    /// Every block of flash is erased.
+    pub block: bool,
+    /// A pattern is written over everything.
+    pub overwrite: bool,
 }
 
 /// How this controller formats.
@@ -21,8 +36,23 @@ pub struct Format {
     pub cryptographic: bool,
     /// One namespace's format or secure erase reaches all of them (FNA bits 0 and 1).
     pub reaches_all: bool,
-    /// How many namespaces are allocated on this controller, this one included.
-    pub namespaces: usize,
+}
+
+/// The namespaces of one drive, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// The drive's own name in the world: its NVMe subsystem and serial number.
+    pub drive: String,
+    /// The one in question.
+    pub own: u32,
+    /// Those that this machine sees as disks, the one in question included.
+    pub attached: Vec<u32>,
+    /// Those that are allocated, and no disk of this machine.
+    pub unattached: Vec<u32>,
+    /// The drive may be reached by further controllers (CMIC bit 1), and by what they belong to.
+    pub other_controllers: bool,
+    /// All that are attached are to be erased: [`in_turns`](crate::in_turns) says so.
+    pub all_erased: bool,
 }
 
 impl NvmeAbilities {
@@ -33,96 +63,267 @@ impl NvmeAbilities {
     /// unknown then, which is not the same as none.
     pub fn read(path: &Path) -> Result<Self, AdminError> {
         let node = File::open(path).map_err(AdminError::Kernel)?;
-        match sys::nvme::namespace_id(&node) {
-            Ok(_) => {}
+        let own = match sys::nvme::namespace_id(&node) {
+            Ok(id) => id,
             Err(err) if is_no_nvme(&err) => return Ok(Self::default()),
             Err(err) => return Err(AdminError::Kernel(err)),
-        }
+        };
         let controller = sys::nvme::identify_controller(&node)?;
+        let attached = sys::nvme::active_namespaces(&node)?;
         // Controllers without namespace management do not know the list of allocated ones.
-        let namespaces = match sys::nvme::allocated_namespaces(&node) {
+        let allocated = match sys::nvme::allocated_namespaces(&node) {
             Ok(list) => list,
-            Err(AdminError::Status(_)) => sys::nvme::active_namespaces(&node)?,
+            Err(AdminError::Status(_)) => attached.clone(),
             Err(error) => return Err(error),
         };
-        Ok(Self::of_identify(&controller, &namespaces))
+        Ok(Self::of_identify(&controller, own, &attached, &allocated))
     }
 
-    /// From Identify Controller and a namespace list. Short data offers nothing.
+    /// From Identify Controller and the lists of namespaces. Short data offers nothing.
     #[must_use]
-    pub fn of_identify(controller: &[u8], namespaces: &[u8]) -> Self {
+    pub fn of_identify(controller: &[u8], own: u32, attached: &[u8], allocated: &[u8]) -> Self {
         const OACS: usize = 256;
         const FNA: usize = 524;
-        if controller.len() < IDENTIFY_LENGTH || controller[OACS] & 0b10 == 0 {
+        if controller.len() < IDENTIFY_LENGTH {
             return Self::default();
         }
         let fna = controller[FNA];
-        let namespaces = namespaces.chunks_exact(4).take_while(|id| *id != [0; 4]).count();
+        let format = Format { cryptographic: fna & 0b100 != 0, reaches_all: fna & 0b11 != 0 };
         Self {
-            format: Some(Format {
-                cryptographic: fna & 0b100 != 0,
-                reaches_all: fna & 0b11 != 0,
-                namespaces,
-            }),
+            sanitize: Self::sanitize_of(controller),
+            format: (controller[OACS] & 0b10 != 0).then_some(format),
+            namespaces: Namespaces::of_identify(controller, own, attached, allocated),
         }
     }
 
+    /// The sanitize actions of a controller.
+    pub(crate) fn sanitize_of(controller: &[u8]) -> Sanitizes {
+        const SANICAP: usize = 328;
+        let bits = controller.get(SANICAP).copied().unwrap_or(0);
+        Sanitizes { crypto: bits & 1 != 0, block: bits & 0b10 != 0, overwrite: bits & 0b100 != 0 }
+    }
+
     /// Its ways to erase itself, best first.
-    pub(super) fn erases(self, notes: &mut Vec<String>) -> Vec<SelfErase> {
-        let Some(format) = self.format else { return Vec::new() };
-        if format.reaches_all && format.namespaces > 1 {
-            // A plan is permission for one disk; the other namespaces are other disks.
-            notes.push(format!(
-                "NVMe Format would erase all {} namespaces of the controller",
-                format.namespaces
-            ));
-            return Vec::new();
+    pub(super) fn erases(&self, notes: &mut Vec<String>) -> Vec<SelfErase> {
+        let Sanitizes { crypto, block, overwrite } = self.sanitize;
+        let sanitizes =
+            [(crypto, Sanitize::Crypto), (block, Sanitize::Block), (overwrite, Sanitize::Overwrite)]
+                .into_iter()
+                .filter_map(|(has, sanitize)| has.then_some(SelfErase::NvmeSanitize(sanitize)));
+        let formats = self.format.iter().flat_map(|format| {
+            let cryptographic = format.cryptographic.then_some(SecureErase::Cryptographic);
+            cryptographic.into_iter().chain([SecureErase::UserData]).map(SelfErase::NvmeFormat)
+        });
+        let (whole, own): (Vec<_>, Vec<_>) =
+            sanitizes.chain(formats).partition(|erase| self.reaches_all(*erase));
+        match self.namespaces.not_asked_for() {
+            Some(others) if !whole.is_empty() => {
+                let names: Vec<_> = whole.iter().map(|erase| erase.name()).collect();
+                notes.push(format!("{} would also erase {others}", names.join(", ")));
+                own
+            }
+            // What reaches the drive is the better: sanitize is before format.
+            Some(_) | None => whole.into_iter().chain(own).collect(),
         }
-        let user_data = SelfErase::NvmeFormat(SecureErase::UserData);
-        match format.cryptographic {
-            true => vec![SelfErase::NvmeFormat(SecureErase::Cryptographic), user_data],
-            false => vec![user_data],
+    }
+
+    /// Whether `erase` reaches every namespace of the drive.
+    fn reaches_all(&self, erase: SelfErase) -> bool {
+        match erase {
+            SelfErase::NvmeSanitize(_) => true,
+            SelfErase::NvmeFormat(_) => self.format.is_some_and(|format| format.reaches_all),
+            SelfErase::AtaSanitize(_)
+            | SelfErase::AtaSecurity(_)
+            | SelfErase::ScsiSanitize(_)
+            | SelfErase::OpalRevert => false,
+        }
+    }
+
+    /// The namespaces with old data that `method` leaves on the drive and that nobody
+    /// would erase after it: no disk of this machine shows them.
+    #[must_use]
+    pub fn left_by(&self, method: Method) -> &[u32] {
+        match method {
+            Method::ByDrive(erase) if self.reaches_all(erase) => &[],
+            Method::ByDrive(_) | Method::ZeroOut | Method::Overwrite | Method::Metadata => {
+                &self.namespaces.unattached
+            }
         }
     }
 }
 
-/// The answers of block drivers that do not know NVMe's ioctl.
-fn is_no_nvme(err: &io::Error) -> bool {
-    matches!(err.raw_os_error(), Some(22 /* EINVAL */ | 25 /* ENOTTY */ | 95 /* EOPNOTSUPP */))
+impl Namespaces {
+    fn of_identify(controller: &[u8], own: u32, attached: &[u8], allocated: &[u8]) -> Self {
+        const SERIAL: std::ops::Range<usize> = 4..24;
+        const CMIC: usize = 76;
+        const SUBSYSTEM: std::ops::Range<usize> = 768..1024;
+        let text = |range| {
+            let bytes: &[u8] = controller.get(range).unwrap_or_default();
+            String::from_utf8_lossy(bytes).trim_matches(['\0', ' ']).to_owned()
+        };
+        let attached = ids(attached);
+        let unattached = ids(allocated).into_iter().filter(|id| !attached.contains(id)).collect();
+        Self {
+            drive: format!("{} {}", text(SUBSYSTEM), text(SERIAL)),
+            own,
+            attached,
+            unattached,
+            other_controllers: controller.get(CMIC).is_some_and(|cmic| cmic & 0b10 != 0),
+            all_erased: false,
+        }
+    }
+
+    /// Whose data an erase of the whole drive would destroy unasked.
+    fn not_asked_for(&self) -> Option<String> {
+        let others = self.attached.iter().filter(|id| **id != self.own).copied().collect::<Vec<_>>();
+        if !others.is_empty() && !self.all_erased {
+            return Some(format!("{}, which is not erased now", named(&others)));
+        }
+        (!self.unattached.is_empty() && self.other_controllers)
+            .then(|| format!("{}, which may be another machine's", named(&self.unattached)))
+    }
+}
+
+/// Namespaces as people write them, in hexadecimal like the rest of NVMe.
+pub(crate) fn named(ids: &[u32]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| format!("{id:#x}")).collect();
+    format!("namespace {}", ids.join(", "))
+}
+
+fn ids(list: &[u8]) -> Vec<u32> {
+    let ids = list.chunks_exact(4).map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]]));
+    ids.take_while(|id| *id != 0).collect()
+}
+
+/// Which of several disks are erased in which order: the disks of one list one after
+/// another, the lists at once. An erase of a whole NVMe drive is allowed to each of
+/// its namespaces when all of them are among the disks; each has its own proof then.
+pub fn in_turns(disks: &mut [crate::Abilities]) -> Vec<Vec<usize>> {
+    let drives: Vec<Namespaces> = disks.iter().map(|disk| disk.nvme.namespaces.clone()).collect();
+    let same = |one: &Namespaces, other: &Namespaces| !one.attached.is_empty() && one.drive == other.drive;
+    for disk in disks.iter_mut() {
+        let namespaces = &mut disk.nvme.namespaces;
+        let erased = |id: &u32| drives.iter().any(|other| same(namespaces, other) && other.own == *id);
+        namespaces.all_erased = namespaces.attached.iter().all(erased);
+    }
+    let mut turns: Vec<Vec<usize>> = Vec::new();
+    for (index, one) in drives.iter().enumerate() {
+        match turns.iter_mut().find(|turn| same(one, &drives[turn[0]])) {
+            Some(turn) => turn.push(index),
+            None => turns.push(vec![index]),
+        }
+    }
+    turns
+}
+
+#[cfg(test)]
+impl NvmeAbilities {
+    /// A drive that formats, with namespaces 1 to `namespaces`, the first in question.
+    pub(crate) fn formatting(cryptographic: bool, reaches_all: bool, namespaces: u32) -> Self {
+        let namespaces = Namespaces { own: 1, attached: (1..=namespaces).collect(), ..Namespaces::default() };
+        Self { format: Some(Format { cryptographic, reaches_all }), namespaces, ..Self::default() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Abilities;
 
-    fn controller(oacs: u8, fna: u8) -> Vec<u8> {
+    fn controller(oacs: u8, fna: u8, sanicap: u8) -> Vec<u8> {
         let mut data = vec![0; IDENTIFY_LENGTH];
-        data[256] = oacs;
-        data[524] = fna;
+        (data[256], data[524], data[328]) = (oacs, fna, sanicap);
+        data[4..8].copy_from_slice(b"SN1 ");
+        data[768..771].copy_from_slice(b"nqn");
         data
     }
 
-    fn namespaces(count: u8) -> Vec<u8> {
+    fn list(ids: &[u8]) -> Vec<u8> {
         let mut list = vec![0; IDENTIFY_LENGTH];
-        (1..=count).for_each(|id| list[usize::from(id - 1) * 4] = id);
+        ids.iter().enumerate().for_each(|(at, id)| list[at * 4] = *id);
         list
     }
 
+    fn read(oacs: u8, fna: u8, sanicap: u8, attached: &[u8], allocated: &[u8]) -> NvmeAbilities {
+        let own = attached.first().copied().unwrap_or(0).into();
+        let data = controller(oacs, fna, sanicap);
+        NvmeAbilities::of_identify(&data, own, &list(attached), &list(allocated))
+    }
+
+    /// What is tried, and why not something else.
+    fn erases(abilities: &NvmeAbilities) -> (String, String) {
+        let mut notes = Vec::new();
+        let erases = abilities.erases(&mut notes);
+        let names: Vec<_> = erases.into_iter().map(SelfErase::name).collect();
+        (names.join(" > "), notes.join("; "))
+    }
+
     #[test]
-    fn identify_tells_what_format_does() {
-        let format = |cryptographic, reaches_all, namespaces| NvmeAbilities {
-            format: Some(Format { cryptographic, reaches_all, namespaces }),
-        };
-        for (oacs, fna, count, want) in [
-            (0b00, 0b111, 1, NvmeAbilities::default()),
-            (0b10, 0b000, 1, format(false, false, 1)),
-            (0b10, 0b100, 15, format(true, false, 15)),
-            (0b10, 0b001, 2, format(false, true, 2)),
-            (0b10, 0b110, 2, format(true, true, 2)),
+    fn identify_tells_what_the_drive_does_and_in_which_order_it_is_tried() {
+        for (oacs, fna, sanicap, want) in [
+            (0b00, 0b111, 0b000, ""),
+            (0b10, 0b000, 0b000, "nvme.format.user-data"),
+            (0b10, 0b100, 0b000, "nvme.format.crypto > nvme.format.user-data"),
+            (0b00, 0b000, 0b111, "nvme.sanitize.crypto > nvme.sanitize.block > nvme.sanitize.overwrite"),
+            (0b10, 0b100, 0b010, "nvme.sanitize.block > nvme.format.crypto > nvme.format.user-data"),
         ] {
-            assert_eq!(NvmeAbilities::of_identify(&controller(oacs, fna), &namespaces(count)), want);
+            let read = read(oacs, fna, sanicap, &[1], &[1]);
+            assert_eq!(erases(&read), (want.to_owned(), String::new()), "{oacs} {fna} {sanicap}");
         }
-        assert_eq!(NvmeAbilities::of_identify(&[], &[]), NvmeAbilities::default());
+        assert_eq!(NvmeAbilities::of_identify(&[], 1, &[], &[]), NvmeAbilities::default());
+    }
+
+    #[test]
+    fn another_namespace_is_never_erased_unasked() {
+        let formats = "nvme.format.crypto > nvme.format.user-data";
+        for (fna, sanicap, want, why) in [
+            (0b100, 0b000, formats, ""),
+            (
+                0b100,
+                0b010,
+                formats,
+                "nvme.sanitize.block would also erase namespace 0xf, which is not erased now",
+            ),
+            (
+                0b110,
+                0b010,
+                "",
+                "nvme.sanitize.block, nvme.format.crypto, nvme.format.user-data would also erase namespace 0xf, \
+                 which is not erased now",
+            ),
+        ] {
+            let found = erases(&read(0b10, fna, sanicap, &[1, 15], &[1, 15]));
+            assert_eq!(found, (want.to_owned(), why.to_owned()), "{fna:#b} {sanicap:#b}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_no_disk_shows_is_reached_by_the_whole_drive_s_erase_only() {
+        let drive = read(0b10, 0b000, 0b010, &[1], &[1, 0x1f]);
+        assert_eq!(erases(&drive), ("nvme.sanitize.block > nvme.format.user-data".to_owned(), String::new()));
+        let left = |method| drive.left_by(method).to_vec();
+        assert!(left(Method::ByDrive(SelfErase::NvmeSanitize(Sanitize::Block))).is_empty());
+        assert_eq!(left(Method::ByDrive(SelfErase::NvmeFormat(SecureErase::UserData))), [0x1f]);
+        assert_eq!(left(Method::ZeroOut), [0x1f]);
+        let mut shared = drive.clone();
+        shared.namespaces.other_controllers = true;
+        let why = "nvme.sanitize.block would also erase namespace 0x1f, which may be another machine's";
+        assert_eq!(erases(&shared), ("nvme.format.user-data".to_owned(), why.to_owned()));
+    }
+
+    #[test]
+    fn all_namespaces_of_a_drive_are_erased_by_it_one_after_another() {
+        let other = Abilities::default;
+        let disk = |own: u32, drive: &str| {
+            let mut disk = other();
+            disk.nvme = read(0b10, 0b000, 0b010, &[1, 10], &[1, 10]);
+            (disk.nvme.namespaces.own, disk.nvme.namespaces.drive) = (own, drive.to_owned());
+            disk
+        };
+        let mut disks = [other(), disk(1, "a"), disk(1, "b"), disk(10, "a"), other()];
+        assert_eq!(in_turns(&mut disks), [vec![0], vec![1, 3], vec![2], vec![4]]);
+        let whole = disks.each_ref().map(|disk| erases(&disk.nvme).0.starts_with("nvme.sanitize"));
+        assert_eq!(whole, [false, true, false, true, false], "of drive b only one is erased");
     }
 
     #[test]

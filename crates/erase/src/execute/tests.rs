@@ -7,8 +7,8 @@ use model::BlockSize;
 
 use super::*;
 use crate::{
-    Abilities, CommandError, Context, Format, Fraction, Level, NvmeAbilities, ProofKind, SecureErase, Verify,
-    plan, plan::tests::subject, time::FakeTime,
+    Abilities, CommandError, Context, Fraction, Level, NvmeAbilities, ProofKind, SecureErase, Verify, plan,
+    plan::tests::subject, time::FakeTime,
 };
 
 const MIB: u64 = 1 << 20;
@@ -165,9 +165,7 @@ fn run(drive: &mut impl Drive, abilities: Abilities, policy: Policy) -> Result<E
 }
 
 fn format(cryptographic: bool) -> Abilities {
-    Abilities {
-        nvme: NvmeAbilities { format: Some(Format { cryptographic, reaches_all: false, namespaces: 1 }) },
-    }
+    Abilities { nvme: NvmeAbilities::formatting(cryptographic, false, 1) }
 }
 
 fn told(error: &EraseError) -> String {

@@ -1,77 +1,62 @@
-//! NVMe drives erasing themselves.
+//! NVMe drives erasing themselves, by ioctl on the namespace that is held.
+
+mod format;
+mod log;
+mod sanitize;
+mod status;
 
 use disk::Device;
 use sys::nvme::AdminError;
 
-use crate::{Answer, CommandError, SecureErase};
+use self::status::failed;
+use crate::{Answer, CommandError, Sanitize, SecureErase, State, abilities::NvmeAbilities};
 
-/// A format may take hours on a large drive; the block layer's own limit is a
-/// minute. Four hours is longer than any drive's stated time known to us.
-const FORMAT_TIMEOUT_MS: u32 = 4 * 60 * 60 * 1000;
+/// What the drive is doing; `None` when it is no NVMe drive.
+pub(crate) fn state(device: &Device) -> Result<Option<State>, CommandError> {
+    Ok(match can_sanitize(device)? {
+        // Drives without Sanitize write a question about it into their error log.
+        Some(true) => Some(sanitize::state(device)?),
+        Some(false) => Some(State::Ready),
+        None => None,
+    })
+}
 
-/// Format the namespace, keeping its block format and protection settings.
-/// Returns when the drive says it is done.
+/// Format the namespace. Returns when the drive says it is done.
 pub(crate) fn format(device: &Device, erase: SecureErase) -> Result<Answer, CommandError> {
-    const COMMAND: &str = "NVMe Format";
-    let id = sys::nvme::namespace_id(device).map_err(|_| CommandError::Unsupported { command: COMMAND })?;
-    let namespace = sys::nvme::identify_namespace(device, id)
-        .map_err(|error| failed(COMMAND, Answer::default(), error))?;
-    let command = format_command(&namespace, erase);
-    let asked =
-        Answer::default().with("nsid", format_args!("{id:#x}")).with("cdw10", format_args!("{command:#x}"));
-    match sys::nvme::format(device, id, command, FORMAT_TIMEOUT_MS) {
-        Ok(()) => Ok(asked.with("status", "0x0")),
-        Err(error) => Err(failed(COMMAND, asked, error)),
+    format::format(device, erase)
+}
+
+/// Begin to sanitize the whole drive.
+pub(crate) fn sanitize(device: &Device, erase: Sanitize) -> Result<Answer, CommandError> {
+    match can_sanitize(device)? {
+        Some(true) => sanitize::begin(device, erase),
+        Some(false) | None => Err(CommandError::Unsupported { command: "NVMe Sanitize" }),
     }
 }
 
-fn failed(command: &'static str, asked: Answer, error: AdminError) -> CommandError {
-    match error {
-        AdminError::Kernel(err) => CommandError::Kernel { command, err },
-        AdminError::Status(status) => CommandError::Refused {
-            command,
-            reason: format!("status {status:#06x}"),
-            answer: asked.with("status", format_args!("{status:#x}")),
-        },
-    }
+/// Out of the state after a failed sanitize; `None` when it is no NVMe drive.
+pub(crate) fn recover(device: &Device) -> Result<Option<Answer>, CommandError> {
+    Ok(match can_sanitize(device)? {
+        Some(true) => Some(sanitize::recover(device)?),
+        Some(false) => return Err(CommandError::Unsupported { command: "NVMe Sanitize" }),
+        None => None,
+    })
 }
 
-/// Format's command dword 10 that erases as `erase` says and keeps what the
-/// namespace has: its LBA format, metadata place and protection information.
-#[must_use]
-fn format_command(namespace: &[u8], erase: SecureErase) -> u32 {
-    let field = |offset: usize, shift: u32, mask: u32| {
-        (u32::from(namespace.get(offset).copied().unwrap_or(0)) >> shift) & mask
-    };
-    const FLBAS: usize = 26;
-    const DPS: usize = 29;
-    let ses = match erase {
-        SecureErase::UserData => 1,
-        SecureErase::Cryptographic => 2,
-    };
-    field(FLBAS, 0, 0xf)           // LBAFL
-        | field(FLBAS, 4, 1) << 4  // MSET
-        | field(DPS, 0, 0b111) << 5 // PI
-        | field(DPS, 3, 1) << 8    // PIL
-        | ses << 9                 // SES
-        | field(FLBAS, 5, 0b11) << 12 // LBAFU
+/// Whether it has any sanitize action; `None` when it is no NVMe drive.
+fn can_sanitize(device: &Device) -> Result<Option<bool>, CommandError> {
+    const COMMAND: &str = "NVMe Identify";
+    match sys::nvme::namespace_id(device) {
+        Ok(_) => {}
+        Err(err) if is_no_nvme(&err) => return Ok(None),
+        Err(err) => return Err(CommandError::Kernel { command: COMMAND, err }),
+    }
+    let controller = sys::nvme::identify_controller(device)
+        .map_err(|error: AdminError| failed(COMMAND, Answer::default(), error))?;
+    Ok(Some(NvmeAbilities::sanitize_of(&controller) != crate::Sanitizes::default()))
 }
 
-#[cfg(test)]
-mod tests {
-    use sys::nvme::IDENTIFY_LENGTH;
-
-    use super::*;
-
-    #[test]
-    fn format_keeps_the_block_format_and_the_protection() {
-        let mut namespace = vec![0; IDENTIFY_LENGTH];
-        assert_eq!(format_command(&namespace, SecureErase::UserData), 1 << 9);
-        namespace[26] = 0b0101_0011; // LBA format 3 + 2 * 16, metadata at the end of the block
-        namespace[29] = 0b0000_1010; // protection type 2, first bytes
-        assert_eq!(
-            format_command(&namespace, SecureErase::Cryptographic),
-            3 | 1 << 4 | 2 << 5 | 1 << 8 | 2 << 9 | 2 << 12
-        );
-    }
+/// The answers of block drivers that do not know NVMe's ioctl.
+pub(crate) fn is_no_nvme(err: &std::io::Error) -> bool {
+    matches!(err.raw_os_error(), Some(22 /* EINVAL */ | 25 /* ENOTTY */ | 95 /* EOPNOTSUPP */))
 }

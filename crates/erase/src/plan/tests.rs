@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::*;
-use crate::{Format, NvmeAbilities};
+use crate::NvmeAbilities;
 
 pub(crate) fn disk(name: &str) -> Disk {
     let block = 512.try_into().expect("512 is a block size");
@@ -57,7 +57,7 @@ fn told(outcome: Result<Plan, Refusal>) -> String {
 #[test]
 fn the_method_follows_from_abilities_and_policy() {
     let nvme = |cryptographic, reaches_all, namespaces| Abilities {
-        nvme: NvmeAbilities { format: Some(Format { cryptographic, reaches_all, namespaces }) },
+        nvme: NvmeAbilities::formatting(cryptographic, reaches_all, namespaces),
     };
     let fallback = Policy { allow_fallback: true, ..Policy::FULL };
     let host_only = Policy { device_erase: false, ..Policy::FULL };
@@ -157,11 +157,10 @@ fn whatever_speaks_against_it_is_said() {
 
 #[test]
 fn a_reason_for_not_using_the_drive_s_own_erase_is_kept() {
-    let abilities = Abilities {
-        nvme: NvmeAbilities {
-            format: Some(Format { cryptographic: true, reaches_all: true, namespaces: 2 }),
-        },
-    };
+    let abilities = Abilities { nvme: NvmeAbilities::formatting(true, true, 2) };
     let plan = plan(subject("nvme0n1"), &abilities, Policy::FULL).expect("erasable");
-    assert_eq!(plan.notes(), ["NVMe Format would erase all 2 namespaces of the controller"]);
+    assert_eq!(
+        plan.notes(),
+        ["nvme.format.crypto, nvme.format.user-data would also erase namespace 0x2, which is not erased now"]
+    );
 }
