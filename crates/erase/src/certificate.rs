@@ -9,8 +9,8 @@ use model::inventory::Disk;
 use serde_json::{Value, json};
 
 use crate::{
-    Attempt, AttemptError, EraseError, Erased, Level, Mode, Policy, Proof, ReadOnly, Refusal, Subject,
-    Unproven, prove::UNIT,
+    Attempt, BadBlocks, EraseError, Erased, Level, Mode, Policy, Proof, ReadOnly, Refusal, Subject,
+    prove::UNIT,
 };
 
 /// The version of the bodies made here.
@@ -73,13 +73,16 @@ impl Subject {
     /// The body that records an erasure that failed: the disk is dirty.
     #[must_use]
     pub fn failed(&self, error: &EraseError, context: &Context) -> Value {
-        let mut body = self.frame(context, result_of(error), Level::None);
+        let mut body = self.frame(context, error.verdict().name(), Level::None);
         body["reason"] = error.to_string().into();
         body["attempts"] = match error {
             EraseError::NotErased { attempts: tried, .. } => attempts(tried),
             EraseError::AnotherDisk { .. } => json!([]),
         };
-        body["unreadable"] = json!(unreadable(error, self.disk.logical_block.get()));
+        let (unwritten, unreadable) = error.bad_blocks();
+        let block = self.disk.logical_block.get();
+        body["unwritten"] = json!(lba_ranges(&unwritten, block));
+        body["unreadable"] = json!(lba_ranges(&unreadable, block));
         body
     }
 
@@ -154,43 +157,12 @@ fn policy(policy: Policy) -> Value {
     })
 }
 
-/// Which kind of failure it is, for whoever has to decide what becomes of the disk.
-fn result_of(error: &EraseError) -> &'static str {
-    match error {
-        EraseError::NotErased { last: AttemptError::Unproven(Unproven::Unreadable { .. }), .. } => {
-            "incomplete"
-        }
-        EraseError::NotErased {
-            last:
-                AttemptError::Canary(_)
-                | AttemptError::ByDrive(_)
-                | AttemptError::Wipe(_)
-                | AttemptError::Unproven(Unproven::CanaryFound { .. } | Unproven::StillThere { .. }),
-            ..
-        }
-        | EraseError::AnotherDisk { .. } => "failed",
-    }
-}
-
-/// First and last logical block of what nobody can read back; as far as it is known.
-fn unreadable(error: &EraseError, block: u64) -> Vec<[u64; 2]> {
-    match error {
-        EraseError::NotErased {
-            last: AttemptError::Unproven(Unproven::Unreadable { first, .. }), ..
-        } => {
-            let lba = first.0 / block;
-            vec![[lba, lba + UNIT.max(block) / block - 1]]
-        }
-        EraseError::NotErased {
-            last:
-                AttemptError::Canary(_)
-                | AttemptError::ByDrive(_)
-                | AttemptError::Wipe(_)
-                | AttemptError::Unproven(Unproven::CanaryFound { .. } | Unproven::StillThere { .. }),
-            ..
-        }
-        | EraseError::AnotherDisk { .. } => vec![],
-    }
+/// First and last logical block of each place, in disk order.
+fn lba_ranges(places: &BadBlocks, block: u64) -> Vec<[u64; 2]> {
+    let mut ranges: Vec<_> =
+        places.ranges().iter().map(|range| [range.start / block, range.end.div_ceil(block) - 1]).collect();
+    ranges.sort_unstable();
+    ranges
 }
 
 fn attempts(attempts: &[Attempt]) -> Value {

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io};
 use model::Bytes;
 
 use super::*;
-use crate::{Method, Sanitize, SecureErase, SecurityErase, SelfErase};
+use crate::{AttemptError, Method, Sanitize, SecureErase, SecurityErase, SelfErase, Unproven};
 
 const METHODS: [Method; 17] = [
     Method::ByDrive(SelfErase::NvmeSanitize(Sanitize::Crypto)),
@@ -54,16 +54,48 @@ fn every_method_has_its_words_in_both_standards() {
 }
 
 #[test]
-fn an_unreadable_disk_is_incomplete_and_names_the_blocks() {
-    let err = io::Error::from_raw_os_error(5);
-    let last = AttemptError::Unproven(Unproven::Unreadable { first: Bytes(8192), count: 3, err });
-    let error = EraseError::NotErased { disk: "/dev/sda".to_owned(), attempts: vec![], last };
-    assert_eq!(result_of(&error), "incomplete");
-    assert_eq!(unreadable(&error, 512), [[16, 23]]);
-    assert_eq!(unreadable(&error, 4096), [[2, 2]]);
-    let last = AttemptError::Unproven(Unproven::StillThere { at: Bytes(0) });
-    let error = EraseError::NotErased { disk: "/dev/sda".to_owned(), attempts: vec![], last };
-    assert_eq!((result_of(&error), unreadable(&error, 512)), ("failed", vec![]));
+fn bad_blocks_are_listed_by_their_lba_in_disk_order() {
+    let mut places = BadBlocks::default();
+    for (at, length) in [(1 << 20, 512), (8192, 4096), (0, 1024)] {
+        assert!(places.add(crate::zones::Piece { at, length }));
+    }
+    assert_eq!(lba_ranges(&places, 512), [[0, 1], [16, 23], [2048, 2048]]);
+    assert_eq!(lba_ranges(&places, 4096), [[0, 0], [2, 2], [256, 256]]);
+    assert_eq!(lba_ranges(&BadBlocks::default(), 512), Vec::<[u64; 2]>::new());
+}
+
+/// Each kind of failure has its own result; the reason and what was tried are in it.
+#[test]
+fn a_failure_leaves_its_kind_its_reason_and_its_blocks() {
+    let subject = crate::plan::tests::subject("sda");
+    let eio = || io::Error::from_raw_os_error(5);
+    let mut blocks = BadBlocks::default();
+    assert!(blocks.add(crate::zones::Piece { at: 8192, length: 4096 }));
+    let block = subject.disk.logical_block.get();
+    let lba = json!([[8192 / block, 12288_u64.div_ceil(block) - 1]]);
+    let none = json!([]);
+    let unwritten =
+        AttemptError::Incomplete { unwritten: blocks.clone(), unreadable: blocks.clone(), err: eio() };
+    for (last, result, unwritten, unreadable) in [
+        (unwritten, "incomplete", &lba, &lba),
+        (AttemptError::Unproven(Unproven::Unreadable { blocks, err: eio() }), "incomplete", &none, &lba),
+        (
+            AttemptError::Unproven(Unproven::Gone { at: Bytes(0), err: eio() }),
+            "destroy_required",
+            &none,
+            &none,
+        ),
+        (AttemptError::Unproven(Unproven::StillThere { at: Bytes(0) }), "failed", &none, &none),
+    ] {
+        let error = EraseError::NotErased { disk: "/dev/sda".to_owned(), attempts: vec![], last };
+        let body = subject.failed(&error, &Context::default());
+        assert_eq!(body["result"], result);
+        assert_eq!(
+            (&body["unwritten"], &body["unreadable"], &body["level"]),
+            (unwritten, unreadable, &"none".into())
+        );
+        assert!(body["reason"].is_string() && body["attempts"].is_array(), "{body}");
+    }
 }
 
 #[test]
