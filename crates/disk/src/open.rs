@@ -210,6 +210,18 @@ impl Device {
         Ok(())
     }
 
+    /// Ask the kernel again how large the disk is: some drives hide a part of
+    /// themselves and show it when told to.
+    ///
+    /// # Errors
+    /// Whatever the kernel reports.
+    pub fn measure_again(&mut self) -> io::Result<Bytes> {
+        if self.kind == Kind::Block {
+            self.size = Bytes(sys::blk::size(&self.file)?);
+        }
+        Ok(self.size)
+    }
+
     /// Have the kernel read the partition table again, so that `/dev/sda1`
     /// appears. Does nothing for a file.
     ///

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use disk::{Device, FakeDisk, Target};
 use serde::Serialize;
 
-use crate::{SelfErase, nvme};
+use crate::{SelfErase, ata, nvme, scsi};
 
 /// What a drive answered, for the record: the command's dwords, status, sense,
 /// the drive's own state before and after. Never a secret.
@@ -142,6 +142,15 @@ pub trait Drive: Target {
     /// [`CommandError`]; it still refuses.
     fn recover(&mut self) -> Result<Answer, CommandError>;
 
+    /// Show the blocks that the drive hides from the kernel (a host protected area, an
+    /// accessible maximum address); the disk is larger then. `None` when it hides none.
+    ///
+    /// # Errors
+    /// [`CommandError`]; something stays hidden.
+    fn restore_size(&mut self) -> Result<Option<Answer>, CommandError> {
+        Ok(None)
+    }
+
     /// Have the kernel forget the partitions that are gone.
     ///
     /// # Errors
@@ -153,7 +162,7 @@ impl Drive for Device {
     fn state(&mut self) -> Result<State, CommandError> {
         match nvme::state(self)? {
             Some(state) => Ok(state),
-            None => Ok(State::Ready),
+            None => scsi::state_of_any(self),
         }
     }
 
@@ -162,18 +171,22 @@ impl Drive for Device {
         match erase {
             SelfErase::NvmeFormat(setting) => nvme::format(self, setting),
             SelfErase::NvmeSanitize(how) => nvme::sanitize(self, how),
-            SelfErase::AtaSanitize(_)
-            | SelfErase::AtaSecurity(_)
-            | SelfErase::ScsiSanitize(_)
-            | SelfErase::OpalRevert => Err(CommandError::Unsupported { command: erase.name() }),
+            SelfErase::AtaSanitize(how) => ata::sanitize(self, how),
+            SelfErase::AtaSecurity(how) => ata::security_erase(self, how),
+            SelfErase::ScsiSanitize(how) => scsi::sanitize(self, how),
+            SelfErase::OpalRevert => Err(CommandError::Unsupported { command: erase.name() }),
         }
     }
 
     fn recover(&mut self) -> Result<Answer, CommandError> {
         match nvme::recover(self)? {
             Some(answer) => Ok(answer),
-            None => Err(CommandError::Unsupported { command: "recovery from a failed erase" }),
+            None => scsi::recover_any(self),
         }
+    }
+
+    fn restore_size(&mut self) -> Result<Option<Answer>, CommandError> {
+        ata::restore_size(self)
     }
 
     fn reread_partitions(&mut self) -> io::Result<()> {

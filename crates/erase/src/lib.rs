@@ -11,6 +11,7 @@
 //! after, and a sample with a recorded seed, or every block, is read back.
 
 mod abilities;
+mod ata;
 mod bad;
 mod canary;
 mod certificate;
@@ -29,6 +30,7 @@ mod plan;
 mod policy;
 mod prove;
 mod refusal;
+mod scsi;
 mod seed;
 mod sharing;
 mod subject;
@@ -37,7 +39,10 @@ mod watch;
 mod wipe;
 mod zones;
 
-pub use abilities::{Abilities, Format, Namespaces, NvmeAbilities, Sanitizes, in_turns};
+pub use abilities::{
+    Abilities, AbilitiesError, AtaAbilities, Format, Hidden, Namespaces, NvmeAbilities, Sanitizes,
+    ScsiAbilities, SecurityAbilities, in_turns,
+};
 pub use bad::BadBlocks;
 pub use canary::CanaryError;
 pub use certificate::Context;

@@ -2,13 +2,9 @@
 //! hours: bridges reset the drive meanwhile, and some never unlock again (the
 //! kernel's ATA wiki knows of drives lost behind USB).
 
-use std::{
-    fs::{self, File},
-    io,
-    os::fd::AsFd,
-    os::unix::fs::MetadataExt,
-    path::Path,
-};
+use std::{fs, io, os::fd::AsFd, path::Path};
+
+use super::sysfs::folder;
 
 /// Drivers of SAS adapters that hand ATA commands to the drive and wait.
 const ADAPTERS: [&str; 9] = [
@@ -38,10 +34,7 @@ pub(crate) enum Bridge {
 impl Bridge {
     /// Of the block device that is open as `node`, from sysfs.
     pub(crate) fn of(node: impl AsFd) -> io::Result<Self> {
-        let node = File::from(node.as_fd().try_clone_to_owned()?).metadata()?;
-        let number = format!("{}:{}", major(node.rdev()), minor(node.rdev()));
-        let path = fs::canonicalize(Path::new("/sys/dev/block").join(number))?;
-        let path = path.to_string_lossy().into_owned();
+        let path = folder(node)?.to_string_lossy().into_owned();
         let host = path.split('/').find(|part| is_numbered(part, "host")).unwrap_or_default();
         let driver = fs::read_to_string(Path::new("/sys/class/scsi_host").join(host).join("proc_name"));
         Ok(Self::at(&path, driver.unwrap_or_default().trim()))
@@ -75,15 +68,6 @@ impl Bridge {
 fn is_numbered(part: &str, prefix: &str) -> bool {
     part.strip_prefix(prefix)
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// As glibc's `major(3)` and `minor(3)` take a device number apart.
-fn major(number: u64) -> u64 {
-    (number >> 8 & 0xfff) | (number >> 32 & !0xfff)
-}
-
-fn minor(number: u64) -> u64 {
-    (number & 0xff) | (number >> 12 & !0xff & 0xffff_ffff)
 }
 
 #[cfg(test)]

@@ -12,18 +12,22 @@ mod command;
 mod identify;
 mod sanitize;
 mod security;
+mod sysfs;
 
-use disk::Device;
+use disk::{Device, Target as _};
 
 use self::security::KNOWN;
 pub(crate) use self::{
     bridge::Bridge,
-    capacity::{Capacity, made_with, show_all},
+    capacity::{Capacity, made_with},
     command::Registers,
     identify::Identify,
     sanitize::begin as sanitize,
 };
-use crate::{Answer, CommandError, SecurityErase, State, scsi::Wire};
+use crate::{
+    Answer, CommandError, SecurityErase, State,
+    scsi::{Wire, is_no_answer},
+};
 
 /// The drive, if it is an ATA drive.
 pub(crate) fn identify(wire: &mut dyn Wire) -> Result<Option<Identify>, CommandError> {
@@ -47,6 +51,22 @@ pub(crate) fn security_erase(device: &mut Device, how: SecurityErase) -> Result<
             answer: Answer::default(),
         }),
     }
+}
+
+/// Show every sector of the drive and have the kernel see them. Does nothing
+/// for a drive that hides none.
+pub(crate) fn restore_size(device: &mut Device) -> Result<Option<Answer>, CommandError> {
+    let shown = match capacity::show_all(device) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => return Ok(None),
+        Err(CommandError::Unsupported { .. }) => return Ok(None),
+        Err(error) if is_no_answer(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let before = device.size();
+    let failed = |err| CommandError::Kernel { command: "a larger size", err };
+    sysfs::look_again(device, before).map_err(failed)?;
+    Ok(Some(shown.with("bytes_before", before.0).with("bytes_after", device.size().0)))
 }
 
 /// What the drive is doing; `None` when it is no ATA drive.

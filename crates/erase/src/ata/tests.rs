@@ -192,10 +192,10 @@ fn a_hidden_end_is_seen_shown_and_back_after_a_power_cycle() {
     let mut drive = drive().hiding(2000);
     let abilities = AtaAbilities::read(&mut drive, &Bridge::None).expect("asked");
     assert_eq!(abilities.hidden, Some(Hidden { shown: 2000, native: 2048, made_with: None }));
-    let answer = show_all(&mut drive).expect("shown").expect("something was hidden");
+    let answer = capacity::show_all(&mut drive).expect("shown").expect("something was hidden");
     assert_eq!((&*answer.0["sectors_shown"], &*answer.0["sectors_native"]), ("2000", "2048"));
     assert_eq!(drive.blocks(), 2048);
-    assert_eq!(show_all(&mut drive).expect("asked"), None, "nothing is hidden any more");
+    assert_eq!(capacity::show_all(&mut drive).expect("asked"), None, "nothing is hidden any more");
     drive.power_on();
     assert_eq!(drive.blocks(), 2000, "the change was not lasting");
 }
@@ -204,7 +204,7 @@ fn a_hidden_end_is_seen_shown_and_back_after_a_power_cycle() {
 fn a_hidden_end_of_a_newer_drive_is_shown_for_good() {
     let mut drive = drive().hiding(2000);
     drive.amax = true;
-    let _ = show_all(&mut drive).expect("shown").expect("something was hidden");
+    let _ = capacity::show_all(&mut drive).expect("shown").expect("something was hidden");
     drive.power_on();
     assert_eq!(drive.blocks(), 2048);
 }

@@ -165,7 +165,7 @@ fn run(drive: &mut impl Drive, abilities: Abilities, policy: Policy) -> Result<E
 }
 
 fn format(cryptographic: bool) -> Abilities {
-    Abilities { nvme: NvmeAbilities::formatting(cryptographic, false, 1) }
+    Abilities { nvme: NvmeAbilities::formatting(cryptographic, false, 1), ..Abilities::default() }
 }
 
 fn told(error: &EraseError) -> String {

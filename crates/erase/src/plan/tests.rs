@@ -58,6 +58,7 @@ fn told(outcome: Result<Plan, Refusal>) -> String {
 fn the_method_follows_from_abilities_and_policy() {
     let nvme = |cryptographic, reaches_all, namespaces| Abilities {
         nvme: NvmeAbilities::formatting(cryptographic, reaches_all, namespaces),
+        ..Abilities::default()
     };
     let fallback = Policy { allow_fallback: true, ..Policy::FULL };
     let host_only = Policy { device_erase: false, ..Policy::FULL };
@@ -157,7 +158,7 @@ fn whatever_speaks_against_it_is_said() {
 
 #[test]
 fn a_reason_for_not_using_the_drive_s_own_erase_is_kept() {
-    let abilities = Abilities { nvme: NvmeAbilities::formatting(true, true, 2) };
+    let abilities = Abilities { nvme: NvmeAbilities::formatting(true, true, 2), ..Abilities::default() };
     let plan = plan(subject("nvme0n1"), &abilities, Policy::FULL).expect("erasable");
     assert_eq!(
         plan.notes(),
