@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use disk::{Device, FakeDisk, Target};
 use serde::Serialize;
 
-use crate::{SelfErase, ata, nvme, scsi};
+use crate::{OpalKeys, SelfErase, ata, nvme, opal, scsi};
 
 /// What a drive answered, for the record: the command's dwords, status, sense,
 /// the drive's own state before and after. Never a secret.
@@ -142,6 +142,16 @@ pub trait Drive: Target {
     /// [`CommandError`]; it still refuses.
     fn recover(&mut self) -> Result<Answer, CommandError>;
 
+    /// Give a drive that somebody owns (TCG Opal) back to the factory, its media keys
+    /// with it, with whatever of `keys` fits.
+    ///
+    /// # Errors
+    /// [`CommandError`]; it is still owned, or that is not known.
+    fn revert_opal(&mut self, keys: &OpalKeys) -> Result<Answer, CommandError> {
+        let _ = keys;
+        Err(CommandError::Unsupported { command: SelfErase::OpalRevert.name() })
+    }
+
     /// Show the blocks that the drive hides from the kernel (a host protected area, an
     /// accessible maximum address); the disk is larger then. `None` when it hides none.
     ///
@@ -169,8 +179,8 @@ impl Drive for Device {
     fn begin(&mut self, erase: SelfErase) -> Result<Answer, CommandError> {
         // The descriptor that is held, not the name: a name may pass to another drive.
         match erase {
-            SelfErase::NvmeFormat(setting) => nvme::format(self, setting),
             SelfErase::NvmeSanitize(how) => nvme::sanitize(self, how),
+            SelfErase::NvmeFormat(setting) => nvme::format(self, setting),
             SelfErase::AtaSanitize(how) => ata::sanitize(self, how),
             SelfErase::AtaSecurity(how) => ata::security_erase(self, how),
             SelfErase::ScsiSanitize(how) => scsi::sanitize(self, how),
@@ -183,6 +193,10 @@ impl Drive for Device {
             Some(answer) => Ok(answer),
             None => scsi::recover_any(self),
         }
+    }
+
+    fn revert_opal(&mut self, keys: &OpalKeys) -> Result<Answer, CommandError> {
+        opal::revert(&mut opal::Node(self), keys)
     }
 
     fn restore_size(&mut self) -> Result<Option<Answer>, CommandError> {

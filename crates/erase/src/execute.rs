@@ -7,11 +7,12 @@ use disk::Target;
 use model::Bytes;
 
 use crate::{
-    Answer, AttemptError, Drive, EraseError, Method, Mode, Plan, Policy, Proof, Seed, SelfErase,
-    SelfEraseError, State, Subject, Time, Unproven,
+    Answer, AttemptError, CommandError, Drive, EraseError, Method, Mode, Plan, Policy, Proof, Seed,
+    SelfErase, SelfEraseError, State, Subject, Time, Unproven,
     bad::BadBlocks,
     canary::Canaries,
     marker::{Journal, Mark, Marker, Trace},
+    opal::Ownership,
     pace::Pace,
     prove::{Attempt, Expectation, Memory, Search, UNIT},
     seed::Draw,
@@ -132,7 +133,7 @@ pub fn execute_writing<D: Drive>(
     conditions: &mut Conditions,
     writes: &Writes,
 ) -> Result<Erased, EraseError> {
-    let Plan { subject, policy, methods, zones, mut notes } = plan;
+    let Plan { subject, policy, methods, zones, opal, mut notes } = plan;
     same_disk(&subject, drive)?;
     let marker = marker(&subject, policy, writes);
     let own_pace = policy.rate_limit.map(Pace::new);
@@ -148,7 +149,7 @@ pub fn execute_writing<D: Drive>(
         limit,
         attempts: Vec::new(),
     };
-    let outcome = run.all(&methods, &mut notes);
+    let outcome = run.take_over(opal, &mut notes).and_then(|()| run.all(&methods, &mut notes));
     let attempts = run.attempts;
     match outcome {
         Ok((method, proof)) => {
@@ -192,6 +193,24 @@ struct Run<'a, 'b, D> {
 }
 
 impl<D: Drive> Run<'_, '_, D> {
+    /// Revert the drive first if somebody owns it. When that fails it may be
+    /// erased all the same, unless a part of it cannot be reached.
+    fn take_over(&mut self, opal: Option<Ownership>, notes: &mut Vec<String>) -> Result<(), AttemptError> {
+        let Some(Ownership { keys, hides }) = opal else { return Ok(()) };
+        let reverted = self.record(Method::ByDrive(SelfErase::OpalRevert), false, |run, answer| {
+            let outcome = run.drive.revert_opal(&keys);
+            *answer = outcome.as_ref().map_or_else(CommandError::answer, Answer::clone);
+            outcome.map(drop).map_err(|error| SelfEraseError::from(error).into())
+        });
+        match reverted {
+            Err(error) if !hides => {
+                notes.push(format!("it still belongs to somebody by Opal: {}", chain(&error)));
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
     /// One method after the other until one is proven.
     fn all(&mut self, methods: &[Method], notes: &mut Vec<String>) -> Result<(Method, Proof), AttemptError> {
         if let Some(proven) = self.on_arrival(methods, notes)? {
@@ -282,12 +301,12 @@ impl<D: Drive> Run<'_, '_, D> {
     }
 
     /// Try `method` and keep what came of it.
-    fn record(
+    fn record<T>(
         &mut self,
         method: Method,
         resumed: bool,
-        run: impl FnOnce(&mut Self, &mut Answer) -> Result<Proof, AttemptError>,
-    ) -> Result<Proof, AttemptError> {
+        run: impl FnOnce(&mut Self, &mut Answer) -> Result<T, AttemptError>,
+    ) -> Result<T, AttemptError> {
         let start = self.conditions.time.stamp();
         let mut answer = Answer::default();
         let outcome = run(self, &mut answer);

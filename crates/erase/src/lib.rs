@@ -25,6 +25,7 @@ mod medium;
 mod method;
 mod noise;
 mod nvme;
+mod opal;
 mod pace;
 mod plan;
 mod policy;
@@ -40,8 +41,8 @@ mod wipe;
 mod zones;
 
 pub use abilities::{
-    Abilities, AbilitiesError, AtaAbilities, Format, Hidden, Namespaces, NvmeAbilities, Sanitizes,
-    ScsiAbilities, SecurityAbilities, in_turns,
+    Abilities, AbilitiesError, AtaAbilities, Format, Hidden, Namespaces, NvmeAbilities, OpalAbilities,
+    Sanitizes, ScsiAbilities, SecurityAbilities, in_turns,
 };
 pub use bad::BadBlocks;
 pub use canary::CanaryError;
@@ -52,6 +53,7 @@ pub use failure::{AttemptError, EraseError, Verdict};
 pub use marker::{Journal, WeakKey};
 pub use medium::{Medium, is_virtual_media};
 pub use method::{Level, Method, Sanitize, SecureErase, SecurityErase, SelfErase};
+pub use opal::OpalKeys;
 pub use pace::Pace;
 pub use plan::{Plan, ReleaseError, plan};
 pub use policy::{FIELDS, Mode, Opal, Policy, PolicyError, ReadOnly, Request, Verify};

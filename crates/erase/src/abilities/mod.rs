@@ -3,6 +3,7 @@
 
 mod ata;
 mod nvme;
+mod opal;
 mod scsi;
 
 use std::{fs::File, io, path::Path};
@@ -12,6 +13,7 @@ use sys::nvme::AdminError;
 pub use self::{
     ata::{AtaAbilities, Hidden, SecurityAbilities},
     nvme::{Format, Namespaces, NvmeAbilities, Sanitizes, in_turns},
+    opal::OpalAbilities,
     scsi::ScsiAbilities,
 };
 use crate::{
@@ -29,6 +31,8 @@ pub struct Abilities {
     pub ata: AtaAbilities,
     /// Of a SCSI drive.
     pub scsi: ScsiAbilities,
+    /// Of a drive that can be locked.
+    pub opal: OpalAbilities,
 }
 
 /// Why it is not known what a drive can do.
@@ -43,6 +47,9 @@ pub enum AbilitiesError {
     /// It takes SCSI commands, and does not answer.
     #[error("the drive does not say what it can do; power-cycle it")]
     Command(#[from] CommandError),
+    /// The kernel knows it as an Opal drive, and it does not answer as one.
+    #[error("the drive does not say whether somebody owns it (Opal); power-cycle it")]
+    Opal(#[source] io::Error),
 }
 
 impl Abilities {
@@ -56,7 +63,8 @@ impl Abilities {
         let mut node = File::open(path).map_err(AbilitiesError::Open)?;
         let bridge = Bridge::of(&node).unwrap_or(Bridge::Unknown(String::new()));
         let (ata, scsi) = of_scsi(&mut node, &bridge)?;
-        Ok(Self { nvme, ata, scsi })
+        let opal = OpalAbilities::read(&node).map_err(AbilitiesError::Opal)?;
+        Ok(Self { nvme, ata, scsi, opal })
     }
 
     /// The drive's own erases, best first, and in `notes` why one that it has is not among them.

@@ -11,6 +11,8 @@ use crate::{
     plan::tests::subject, time::FakeTime,
 };
 
+mod owned;
+
 const MIB: u64 = 1 << 20;
 const MIB_LENGTH: usize = 1 << 20;
 

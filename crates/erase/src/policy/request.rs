@@ -29,7 +29,7 @@ pub const FIELDS: [(&str, &str); 16] = [
     ("force_shared", "Erase disks that somebody else may reach too: multipath, shared LUNs. Default false."),
     ("force_cluster_file_systems", "Erase disks with GPFS, VMFS, GFS2 or OCFS2 on them. Default false."),
     ("max_time_s", "The longest one disk may take, in seconds. Default: no limit."),
-    ("rate_limit_bytes_s", "The most that is written to one disk in a second, in bytes. Default: no limit."),
+    ("rate_limit_bytes_s", "The most that is written in a second, to all disks together, in bytes. Default: no limit."),
     (
         "skip",
         "A list of root device hints: disks that match an entry are left alone and recorded as skipped.",
@@ -234,7 +234,7 @@ impl Request {
     pub fn plan(&self, subject: Subject, abilities: &Abilities) -> Result<Plan, Refusal> {
         match self.skip.iter().find(|hints| hints.match_disk(&subject.disk)) {
             Some(hints) => Err(Refusal::SkippedByHints { disk: subject.path(), hints: hints.to_string() }),
-            None => plan(subject, abilities, self.policy),
+            None => Ok(plan(subject, abilities, self.policy)?.with_keys(&self.opal)),
         }
     }
 }
