@@ -5,8 +5,8 @@ use std::path::Path;
 use disk::{TearDownError, Tree, TreeError, tear_down};
 
 use crate::{
-    Abilities, Level, Medium, Method, Mode, Policy, ReadOnly, Refusal, SelfErase, Subject, Zoned,
-    zones::Zones,
+    Abilities, Level, Medium, Method, Mode, Opal, OpalKeys, Policy, ReadOnly, Refusal, SelfErase, Subject,
+    Zoned, opal::Ownership, zones::Zones,
 };
 
 /// Permission to erase one disk in one way. Made only by [`plan`], and not
@@ -38,6 +38,8 @@ pub struct Plan {
     /// Tried in this order until one is proven; never empty.
     pub(crate) methods: Vec<Method>,
     pub(crate) zones: Zones,
+    /// To be reverted before anything else.
+    pub(crate) opal: Option<Ownership>,
     /// Why not something better.
     pub(crate) notes: Vec<String>,
 }
@@ -88,6 +90,14 @@ impl Plan {
         tear_down(&tree).map(drop).map_err(|err| ReleaseError::Held { disk: disk(), err })
     }
 
+    /// With what was given to open an Opal drive that somebody owns.
+    pub(crate) fn with_keys(mut self, asked: &Opal) -> Self {
+        if let Some(ownership) = &mut self.opal {
+            ownership.keys = OpalKeys::of(&self.subject.disk, asked);
+        }
+        self
+    }
+
     /// What would be tried, in order.
     #[must_use]
     pub fn methods(&self) -> &[Method] {
@@ -124,7 +134,8 @@ pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<P
     if methods.is_empty() {
         return Err(Refusal::BelowMinimum { disk: subject.path(), best, wanted: policy.min_level });
     }
-    Ok(Plan { subject, policy, methods, zones, notes })
+    let opal = ownership(abilities, policy, &mut notes);
+    Ok(Plan { subject, policy, methods, zones, opal, notes })
 }
 
 fn refuse(subject: &Subject, policy: Policy) -> Result<(), Refusal> {
@@ -218,6 +229,14 @@ fn by_drive(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> V
     on.into_iter().map(Method::ByDrive).collect()
 }
 
+/// A full erase reverts a drive that somebody owns: it may refuse everything else.
+fn ownership(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> Option<Ownership> {
+    let words = abilities.opal.words()?;
+    let reverted = policy.mode == Mode::Full && policy.device_erase;
+    notes.push(format!("{words}; it is {}reverted first", if reverted { "" } else { "not " }));
+    reverted.then(|| Ownership { keys: OpalKeys::default(), hides: abilities.opal.hides() })
+}
+
 fn is_switched_on(erase: SelfErase, policy: Policy) -> bool {
     match erase {
         SelfErase::NvmeSanitize(_) | SelfErase::NvmeFormat(_) => policy.nvme_erase,
@@ -227,6 +246,6 @@ fn is_switched_on(erase: SelfErase, policy: Policy) -> bool {
 }
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod properties;
