@@ -226,6 +226,34 @@ async fn a_heartbeat_follows_when_a_command_ends_and_again_until_the_result_is_r
 }
 
 #[tokio::test]
+async fn heartbeats_say_how_far_the_running_command_is() {
+    let fake = FakeIronic::start().await;
+    fake.script("/v1/heartbeat", &[(202, "")]);
+    let (board, let_go) = beat(ironic(&[fake.url()]), Duration::from_millis(2), quick());
+    let request = wire::ipa::CommandRequest { name: "clean.slow".to_owned(), params: Default::default() };
+    let (id, _) = board.submit(request).unwrap();
+    board.report(
+        &id,
+        &wire::ipa::Progress {
+            step: "erase_devices".to_owned(),
+            message: "2 disks, 37 %".to_owned(),
+            ..Default::default()
+        },
+    );
+    let before = fake.asked("/v1/heartbeat", 1).await.len();
+    let asked = fake.asked("/v1/heartbeat", before + 2).await;
+    let said = &asked[before + 1];
+    assert_eq!(said.body["agent_status_message"], "erase_devices: 2 disks, 37 %");
+    assert_eq!(said.body.get("agent_status"), None, "that word is Anaconda's");
+    assert_eq!(said.headers[Microversion::HEADER], "1.72");
+    let_go.send(()).unwrap();
+    board.ended(&id).await.unwrap();
+    let silent = fake.asked("/v1/heartbeat", 1).await.len() + 2;
+    let asked = fake.asked("/v1/heartbeat", silent).await;
+    assert_eq!(asked[silent - 1].body.get("agent_status_message"), None);
+}
+
+#[tokio::test]
 async fn an_inspection_is_posted_as_ironics_agent_posts_it() {
     let fake = FakeIronic::start().await;
     fake.script(

@@ -9,13 +9,16 @@ use wire::ironic::{Heartbeat, Microversion};
 use crate::{
     command::{Board, chain},
     config::Pace,
-    ironic::Ironic,
+    ironic::{Ironic, STATUS_VERSION},
     lookup::longer,
 };
 
 /// How many heartbeats in a row are sent early for one unread result; after
 /// them the usual interval goes on.
 const MAX_FORCED: u32 = 60;
+
+/// The most that a heartbeat says of the running command, in characters.
+const LONGEST_MESSAGE: usize = 500;
 
 /// How long the last word may take: the machine restarts after it.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -41,7 +44,8 @@ pub(crate) async fn run<M: Send + 'static>(heart: Heart, board: Arc<Board<M>>) {
     let mut changes = board.changes();
     let (mut failures, mut forced) = (0_u32, 0);
     loop {
-        match heart.ironic.heartbeat(heart.version, &heart.node, &heart.beat).await {
+        let beat = heart.beat_now(board.doing());
+        match heart.ironic.heartbeat(heart.version, &heart.node, &beat).await {
             Ok(()) => {
                 if failures > 0 {
                     tracing::info!(failures, "heartbeats are accepted again");
@@ -91,6 +95,13 @@ async fn rest<M>(due: Instant, changes: &mut watch::Receiver<u64>, board: &Board
 }
 
 impl Heart {
+    /// With what the running command is doing, for a control plane that can hear it.
+    fn beat_now(&self, doing: Option<String>) -> Heartbeat {
+        let told = doing.filter(|_| self.version >= STATUS_VERSION);
+        let message = told.map(|text| text.chars().take(LONGEST_MESSAGE).collect());
+        Heartbeat { agent_status_message: message, ..self.beat.clone() }
+    }
+
     /// Until the next beat, if nothing happens.
     fn pause(&self, failures: u32, forced: u32) -> Duration {
         if failures > 0 {

@@ -25,7 +25,7 @@ const LOOKUP_VERSION: Microversion = Microversion::v1(62);
 const HEARTBEAT_VERSION: Microversion = Microversion::v1(68);
 
 /// The first whose heartbeat carries a status.
-const STATUS_VERSION: Microversion = Microversion::v1(72);
+pub(crate) const STATUS_VERSION: Microversion = Microversion::v1(72);
 
 /// What is assumed of a control plane that does not tell.
 const OLDEST_VERSION: Microversion = Microversion::v1(31);
@@ -161,7 +161,8 @@ impl Ironic {
         node: &str,
         heartbeat: &Heartbeat,
     ) -> Result<(), CallError> {
-        let newest = if heartbeat.agent_status.is_some() { STATUS_VERSION } else { HEARTBEAT_VERSION };
+        let says = heartbeat.agent_status.is_some() || heartbeat.agent_status_message.is_some();
+        let newest = if says { STATUS_VERSION } else { HEARTBEAT_VERSION };
         let version = speaks.min(newest).to_string();
         let (url, answer) = self
             .call(|url| {

@@ -8,6 +8,7 @@ mod command;
 mod config;
 #[cfg(test)]
 mod conversation_tests;
+mod erasing;
 #[cfg(test)]
 mod fake_ironic;
 mod heartbeat;

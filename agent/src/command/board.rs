@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
+use serde_json::Value;
 use tokio::sync::watch;
 use wire::ipa::{CommandRequest, CommandResult, CommandStatus, ErrorClass, Progress};
 
@@ -131,6 +132,16 @@ impl<M: 'static> Board<M> {
     /// Note how far a command is.
     pub(crate) fn report(&self, id: &str, progress: &Progress) {
         self.queue().report(id, progress);
+    }
+
+    /// Keep a document of one device while command `id` goes on with others.
+    pub(crate) fn evidence(&self, id: &str, device: &str, document: &Value) {
+        self.queue().evidence(id, device, document);
+    }
+
+    /// What the running command is doing, for people.
+    pub(crate) fn doing(&self) -> Option<String> {
+        self.queue().doing()
     }
 
     /// Note how a command ended, and ring.

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use serde_json::Value;
 use wire::ipa::{CommandError, ErrorClass};
 
 /// A command that ended badly.
@@ -12,17 +13,25 @@ pub(crate) struct Failure {
     pub(crate) class: ErrorClass,
     /// What failed, on what, and what to do.
     pub(crate) details: String,
+    /// What was achieved all the same: evidence of the disks that are clean
+    /// when another is not. Travels as the command's result.
+    pub(crate) result: Option<Value>,
 }
 
 impl Failure {
     /// A failure told in words.
     pub(crate) fn new(class: ErrorClass, details: impl Into<String>) -> Self {
-        Self { class, details: details.into() }
+        Self { class, details: details.into(), result: None }
     }
 
     /// A failure told by an error and all its causes.
     pub(crate) fn of(class: ErrorClass, error: &dyn Error) -> Self {
         Self::new(class, chain(error))
+    }
+
+    /// A failure that leaves `result`.
+    pub(crate) fn with_result(self, result: Value) -> Self {
+        Self { result: Some(result), ..self }
     }
 
     /// As it travels.

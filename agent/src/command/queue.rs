@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use serde_json::Value;
 use wire::ipa::{CommandResult, CommandStatus, ErrorClass, Progress};
 
 use super::{Failure, Mode, Outcome};
@@ -54,8 +55,24 @@ impl Queue {
     /// Note how far the running command is.
     pub(crate) fn report(&mut self, id: &str, progress: &Progress) {
         if let Some(entry) = self.entry(id).filter(|entry| entry.command_status == CommandStatus::Running) {
-            entry.command_result = Some(serde_json::json!({ "progress": progress }));
+            running(entry)["progress"] = serde_json::json!(progress);
         }
+    }
+
+    /// Keep a document of one device while the command goes on with others.
+    pub(crate) fn evidence(&mut self, id: &str, device: &str, document: &Value) {
+        if let Some(entry) = self.entry(id).filter(|entry| entry.command_status == CommandStatus::Running) {
+            // As in the result of the step: who reads it early reads it alike.
+            running(entry)["clean_result"][device] = document.clone();
+        }
+    }
+
+    /// What the running command is doing, for people.
+    pub(crate) fn doing(&self) -> Option<String> {
+        let last = self.history.back().filter(|last| last.command_status == CommandStatus::Running)?;
+        let progress = last.command_result.as_ref()?.get("progress")?;
+        let text = |key: &str| progress.get(key).and_then(Value::as_str);
+        Some(format!("{}: {}", text("step")?, text("message")?))
     }
 
     /// Note how a command ended.
@@ -70,6 +87,7 @@ impl Queue {
             }
             Err(failure) => {
                 entry.command_error = Some(failure.on_the_wire());
+                entry.command_result = failure.result;
                 CommandStatus::Failed
             }
         };
@@ -111,7 +129,12 @@ impl Queue {
     }
 }
 
-fn worded(outcome: Outcome, mode: Mode, name: &str) -> (CommandStatus, Option<serde_json::Value>) {
+/// The object a running command shows.
+fn running(entry: &mut CommandResult) -> &mut Value {
+    entry.command_result.get_or_insert_with(|| serde_json::json!({}))
+}
+
+fn worded(outcome: Outcome, mode: Mode, name: &str) -> (CommandStatus, Option<Value>) {
     let succeeded = CommandStatus::Succeeded;
     match (outcome, mode) {
         (Outcome::Nothing, _) => (succeeded, None),
@@ -168,6 +191,29 @@ mod tests {
         assert_eq!(found.command_error.unwrap().details, "the disk failed at 1.0 MiB");
         queue.report("1", &Progress::default());
         assert_eq!(queue.find("1").unwrap().command_result, None, "a late report changes nothing");
+    }
+
+    #[test]
+    fn evidence_of_one_disk_is_seen_before_the_others_end_and_outlives_their_failure() {
+        let mut queue = Queue::default();
+        queue.admit("1", "execute_clean_step").unwrap();
+        queue.evidence("1", "/dev/sda", &serde_json::json!("signed"));
+        queue.report("1", &Progress { message: "2 disks".to_owned(), ..Progress::default() });
+        let shown = queue.find("1").unwrap().command_result.unwrap();
+        assert_eq!(
+            (&shown["clean_result"]["/dev/sda"], &shown["progress"]["message"]),
+            (&"signed".into(), &"2 disks".into())
+        );
+        assert_eq!(queue.doing().as_deref(), Some(": 2 disks"));
+        let failure =
+            Failure::new(ErrorClass::BlockDeviceErase, "/dev/sdb").with_result("what there is".into());
+        queue.finish("1", Ended { mode: Mode::Async, result: Err(failure) });
+        let found = queue.find("1").unwrap();
+        assert_eq!(
+            (found.command_status, found.command_result),
+            (CommandStatus::Failed, Some("what there is".into()))
+        );
+        assert_eq!(queue.doing(), None);
     }
 
     #[test]

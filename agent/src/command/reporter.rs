@@ -7,6 +7,7 @@ use std::{
 };
 
 use model::Bytes;
+use serde_json::Value;
 use wire::ipa::Progress;
 
 use super::Board;
@@ -21,8 +22,12 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Reporter {
     publish: Arc<dyn Fn(&Progress) + Send + Sync>,
+    keep: Arc<Keep>,
     pace: Arc<Mutex<Pace>>,
 }
+
+/// Takes the document of one device.
+type Keep = dyn Fn(&str, &Value) + Send + Sync;
 
 #[derive(Default)]
 struct Pace {
@@ -35,7 +40,34 @@ struct Pace {
 impl Reporter {
     /// For command `id` of `board`.
     pub(crate) fn new<M: 'static>(board: Arc<Board<M>>, id: String) -> Self {
-        Self { publish: Arc::new(move |progress| board.report(&id, progress)), pace: Arc::default() }
+        let (papers, name) = (Arc::clone(&board), id.clone());
+        Self {
+            publish: Arc::new(move |progress| board.report(&id, progress)),
+            keep: Arc::new(move |device, document| papers.evidence(&name, device, document)),
+            pace: Arc::default(),
+        }
+    }
+
+    /// Show the document of `device` now, while others are still being worked on.
+    pub(crate) fn evidence(&self, device: &str, document: &Value) {
+        (self.keep)(device, document);
+    }
+
+    /// How far several devices are. `progress` is asked for as often as
+    /// somebody looks.
+    pub(crate) fn report_devices(&self, progress: impl FnOnce() -> Progress) {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if pace.reported.is_some_and(|(then, _)| now.duration_since(then) < REPORT_EVERY) {
+            return;
+        }
+        let progress = progress();
+        pace.reported = Some((now, progress.bytes));
+        (self.publish)(&progress);
+        if pace.said.is_none_or(|then| now.duration_since(then) >= SAY_EVERY) {
+            pace.said = Some(now);
+            tracing::info!(step = progress.step, "{}", progress.message);
+        }
     }
 
     /// `bytes` of `total` are done. Cheap enough to call for every block.
@@ -58,6 +90,7 @@ impl Reporter {
             total: total.map(|total| total.0),
             bytes_per_s: pace.bytes_per_s,
             message: message.to_owned(),
+            devices: Vec::new(),
         };
         (self.publish)(&progress);
         if pace.said.is_none_or(|then| now.duration_since(then) >= SAY_EVERY) {

@@ -34,7 +34,7 @@ fn run<M: 'static>(mut machine: M, jobs: &mpsc::Receiver<Job<M>>, board: &Arc<Bo
         let result = panic::catch_unwind(run).unwrap_or_else(|_| Err(bug(name)));
         match &result {
             Ok(_) => tracing::info!(command = name, id = %job.id, "succeeded"),
-            Err(Failure { class, details }) => {
+            Err(Failure { class, details, result: _ }) => {
                 tracing::error!(command = name, id = %job.id, class = class.name(), details, "failed");
             }
         }

@@ -31,9 +31,13 @@ struct Loop {
 impl Loop {
     /// None, loudly, when this user may make none.
     fn new() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    fn with(options: &[&str]) -> Option<Self> {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(DISK).unwrap();
-        let made = Command::new("losetup").args(["--find", "--show"]).arg(file.path()).output();
+        let made = Command::new("losetup").args(["--find", "--show"]).args(options).arg(file.path()).output();
         match made {
             Ok(made) if made.status.success() => {
                 let device = String::from_utf8(made.stdout).unwrap().trim().into();
@@ -200,6 +204,119 @@ fn a_name_that_passed_to_another_disk_is_not_opened() {
     chosen.serial = Some("of the disk that was here".to_owned());
     let error = crate::chosen::open(&root, &chosen).unwrap_err().to_string();
     assert!(error.contains("serial of the disk that was here was chosen"), "{error}");
+}
+
+/// A clean step of a captured request.
+fn clean(step: &str) -> Value {
+    let mut params = captured("execute-clean-step.request")["params"].clone();
+    params["step"]["step"] = json!(step);
+    params
+}
+
+fn body(bench: &Bench, answer: &CommandResult, device: &Path) -> Value {
+    let document = &answer.command_result.as_ref().unwrap()["clean_result"][device.display().to_string()];
+    let signed: evidence::Signed = serde_json::from_value(document.clone()).unwrap();
+    evidence::verify(&signed, Some(&bench.certificate.parse().unwrap())).unwrap()
+}
+
+/// Ironic's agent keeps nothing of what went well when one disk fails.
+#[tokio::test]
+async fn evidence_of_the_disks_that_are_clean_outlives_the_failure_of_another() {
+    let (Some(good), Some(bad)) = (Loop::new(), Loop::new()) else { return };
+    let bench = Bench::new(&[good.device.clone(), bad.device.clone()]);
+    good.file.as_file().write_all_at(b"secret", 3 << 30).unwrap();
+    let _held = disk::Device::open(&bad.device).unwrap();
+    let answer = bench.run("clean.execute_clean_step", clean("erase_devices")).await;
+    assert_eq!(answer.command_status, CommandStatus::Failed);
+    let details = &answer.command_error.as_ref().unwrap().details;
+    assert!(details.contains(&bad.device.display().to_string()), "{details}");
+    assert!(!details.contains(&good.device.display().to_string()), "{details}");
+    assert_eq!(body(&bench, &answer, &good.device)["result"], "clean");
+    assert_eq!(good.read(3 << 30, 6), [0; 6]);
+    let step = &answer.command_result.as_ref().unwrap()["clean_step"]["step"];
+    assert_eq!(step, "erase_devices", "a failed step is echoed too");
+}
+
+/// Ironic's agent skips a member of an array, or any disk that lsblk fails on,
+/// and reports success.
+#[tokio::test]
+async fn a_member_of_an_array_is_erased_and_not_skipped_as_a_success() {
+    let Some(disk) = Loop::new() else { return };
+    // md 1.2: its superblock is 4 KiB from the start.
+    disk.file.as_file().write_all_at(&0xa92b_4efc_u32.to_le_bytes(), 4096).unwrap();
+    disk.file.as_file().write_all_at(b"secret", 1 << 30).unwrap();
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    let answer = bench.run("clean.execute_clean_step", clean("erase_devices")).await;
+    assert_eq!(body(&bench, &answer, &disk.device)["result"], "clean", "{:?}", answer.command_error);
+    assert_eq!((disk.read(4096, 4), disk.read(1 << 30, 6)), (vec![0; 4], vec![0; 6]));
+}
+
+/// Ironic's agent calls a disk erased by the express step whose tables alone are gone.
+#[tokio::test]
+async fn express_says_of_a_disk_without_a_quick_erase_that_its_data_is_still_there() {
+    let Some(disk) = Loop::new() else { return };
+    for at in [0, 1 << 30] {
+        disk.file.as_file().write_all_at(b"secret", at).unwrap();
+    }
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    let answer = bench.run("clean.execute_clean_step", clean("erase_devices_express")).await;
+    let body = body(&bench, &answer, &disk.device);
+    assert_eq!((&body["result"], &body["level"]), (&json!("metadata-clean"), &json!("none")));
+    assert_eq!((disk.read(0, 6), disk.read(1 << 30, 6)), (vec![0; 6], b"secret".to_vec()));
+}
+
+fn by_policy(args: Value) -> Value {
+    let mut params = clean("erase_devices_with_policy");
+    params["step"]["args"] = args;
+    params
+}
+
+#[tokio::test]
+async fn a_manual_clean_asks_for_a_policy_and_gets_the_certificate_back() {
+    let Some(disk) = Loop::with(&["--sizelimit", "16777216"]) else { return };
+    disk.file.as_file().write_all_at(b"secret", 9 << 20).unwrap();
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    for (args, class, says) in [
+        (json!({"min_levle": "purge"}), "InvalidCommandParamsError", "min_levle"),
+        (json!({"min_level": "purge"}), "BlockDeviceEraseError", "the policy wants"),
+    ] {
+        let refused = bench.run("clean.execute_clean_step", by_policy(args)).await.command_error.unwrap();
+        assert_eq!(refused.class, class, "{}", refused.details);
+        assert!(refused.details.contains(says), "{}", refused.details);
+    }
+    assert_eq!(disk.read(9 << 20, 6), b"secret", "what is refused is not written");
+    let model_skip = json!({"skip": [{"size": "<= 1"}], "verify": "full"});
+    let answer = bench.run("clean.execute_clean_step", by_policy(model_skip)).await;
+    let skipped = body(&bench, &answer, &disk.device);
+    assert_eq!((&skipped["result"], &skipped["level"]), (&json!("skipped"), &json!("none")));
+    let full = json!({"verify": "full", "passes": 2, "rate_limit_bytes_s": 1_u64 << 40});
+    let answer = bench.run("clean.execute_clean_step", by_policy(full)).await;
+    let certificate = body(&bench, &answer, &disk.device);
+    assert_eq!(certificate["result"], "clean", "{:?}", answer.command_error);
+    assert_eq!(
+        (&certificate["verify"]["kind"], &certificate["policy"]["passes"]),
+        (&json!("full"), &json!(2))
+    );
+    assert_eq!(disk.read(9 << 20, 6), [0; 6]);
+}
+
+/// Ironic's agent passes over it in silence.
+#[tokio::test]
+async fn a_read_only_disk_is_an_error_or_a_recorded_skip() {
+    let Some(disk) = Loop::with(&["--read-only"]) else { return };
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    let answer = bench.run("clean.execute_clean_step", clean("erase_devices")).await;
+    let details = &answer.command_error.as_ref().unwrap().details;
+    assert!(details.contains("is read-only: lift its write protection"), "{details}");
+    let mut skipping = clean("erase_devices");
+    skipping["node"]["driver_internal_info"]["agent_erase_skip_read_only"] = json!(true);
+    for params in [skipping, clean("erase_devices_metadata")] {
+        let answer = bench.run("clean.execute_clean_step", params).await;
+        assert_eq!(answer.command_status, CommandStatus::Succeeded, "{:?}", answer.command_error);
+        let body = body(&bench, &answer, &disk.device);
+        assert_eq!((&body["result"], &body["level"]), (&json!("skipped"), &json!("none")));
+        assert!(body["reason"].as_str().unwrap().contains("its data is still there"), "{body}");
+    }
 }
 
 #[tokio::test]

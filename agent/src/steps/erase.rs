@@ -1,208 +1,204 @@
-//! `erase_devices` and `erase_devices_metadata`: every disk, each with its
-//! signed evidence, or the step fails.
+//! `erase_devices` and its kin: every disk, each with its signed evidence, or
+//! the step fails, with the evidence of those that are clean.
 
 use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
-use erase::{Abilities, Clock, Conditions, Context, Mode, Policy, ReadOnly, Refusal, Seed, Subject};
-use model::{Bytes, inventory::Disk};
+use erase::{Policy, PolicyError, RateLimit, ReadOnly, Request};
+use inventory::Root;
+use model::inventory::Disk;
 use serde_json::{Map, Value};
 use wire::ipa::ErrorClass;
 
 use super::Machine;
-use crate::command::{Failure, Reporter, chain};
+use crate::{
+    command::{Failure, Reporter, chain},
+    erasing::{self, Load, Lost, Meter, Papers, Patience, Stage, Turns, Wish},
+};
 
-/// The most disks erased at once, whatever a node says.
+/// The most disks that keep the host busy at once, whatever a node says.
 const MAX_CONCURRENCY: u64 = 32;
+/// Failures that are told in words; a machine full of dead disks has one reason.
+const MOST_TOLD: usize = 32;
+
+type Args = Map<String, Value>;
+type Done = Result<Value, Failure>;
 
 /// No byte of the old tenant stays.
-pub(super) fn devices(
-    machine: &mut Machine,
-    _: &Map<String, Value>,
-    report: &Reporter,
-) -> Result<Value, Failure> {
-    every_disk(machine, full(machine), "erase_devices", report)
+pub(super) fn devices(machine: &mut Machine, _: &Args, report: &Reporter) -> Done {
+    let request = of_node(machine, Policy::FULL)?;
+    every_disk(machine, Wish { request, express: false }, "erase_devices", report)
 }
 
 /// No partition table and no signature stays.
-pub(super) fn metadata(
-    machine: &mut Machine,
-    _: &Map<String, Value>,
-    report: &Reporter,
-) -> Result<Value, Failure> {
-    // Ironic's agent leaves read-only disks out here; we do too, and say so in the evidence.
-    let policy = Policy { read_only: ReadOnly::Skip, ..Policy::METADATA };
-    every_disk(machine, policy, "erase_devices_metadata", report)
+pub(super) fn metadata(machine: &mut Machine, _: &Args, report: &Reporter) -> Done {
+    let mut request = of_node(machine, Policy::METADATA)?;
+    // Ironic's agent leaves read-only disks out here, whatever the node says; we do
+    // too, and say so in the evidence.
+    request.policy.read_only = ReadOnly::Skip;
+    every_disk(machine, Wish { request, express: false }, "erase_devices_metadata", report)
 }
 
-/// What the node's `driver_internal_info` asks for; Ironic's defaults.
-fn full(machine: &Machine) -> Policy {
-    let flag = |key: &str| machine.internal(key).and_then(Value::as_bool);
-    let passes = machine.internal("agent_erase_devices_iterations").and_then(Value::as_u64).unwrap_or(1);
-    Policy {
-        mode: Mode::Full,
-        device_erase: flag("agent_enable_nvme_secure_erase").unwrap_or(true),
-        allow_fallback: flag("agent_continue_if_secure_erase_failed")
-            .or_else(|| flag("agent_continue_if_ata_erase_failed"))
-            .unwrap_or(false),
-        // Zeros are the last pass always; asking for none but zeros is one pass.
-        passes: u8::try_from(passes.max(1)).unwrap_or(u8::MAX),
-        read_only: if flag("agent_erase_skip_read_only").unwrap_or(false) {
-            ReadOnly::Skip
-        } else {
-            ReadOnly::Refuse
+/// What goes within seconds: keys of drives that can, else partition tables and signatures.
+pub(super) fn express(machine: &mut Machine, _: &Args, report: &Reporter) -> Done {
+    let request = of_node(machine, Policy::FULL)?;
+    every_disk(machine, Wish { request, express: true }, "erase_devices_express", report)
+}
+
+/// As `devices`, and as the arguments say: they count more than the node.
+pub(super) fn with_policy(machine: &mut Machine, args: &Args, report: &Reporter) -> Done {
+    let request = of_node(machine, Policy::FULL)?.with(args).map_err(|err| refused(&err))?;
+    every_disk(machine, Wish { request, express: false }, "erase_devices_with_policy", report)
+}
+
+fn of_node(machine: &Machine, policy: Policy) -> Result<Request, Failure> {
+    let node = &machine.node;
+    Request::of_node(policy, &node.driver_internal_info, &node.properties).map_err(|err| refused(&err))
+}
+
+fn refused(err: &PolicyError) -> Failure {
+    Failure::of(ErrorClass::InvalidCommandParams, err)
+}
+
+/// What every worker needs to know.
+struct Work {
+    root: Root,
+    disks: Vec<Disk>,
+    wish: Wish,
+    step: &'static str,
+    papers: Papers,
+    turns: Arc<Turns>,
+    /// One for all: it is the host that is spared.
+    limit: Option<RateLimit>,
+    meter: Mutex<Meter>,
+    report: Reporter,
+}
+
+/// How it went with one disk.
+struct End {
+    document: Option<Value>,
+    /// Why it is not clean, in words.
+    failure: Option<String>,
+}
+
+fn every_disk(machine: &Machine, wish: Wish, step: &'static str, report: &Reporter) -> Done {
+    let work = Arc::new(Work::new(machine, wish, step, report)?);
+    let theirs = Arc::clone(&work);
+    let (mut documents, mut failures) = (Map::new(), Vec::new());
+    erasing::all(
+        work.disks.len(),
+        &work.turns,
+        move |worker| theirs.one_disk(worker),
+        |worker, end| {
+            let (document, failure) = work.ended(worker, end);
+            documents.extend(document.map(|document| (work.disks[worker].path(), document)));
+            failures.extend(failure);
         },
-        ..Policy::FULL
+    );
+    if failures.is_empty() {
+        return Ok(Value::Object(documents));
     }
+    Err(Failure::new(ErrorClass::BlockDeviceErase, told(failures)).with_result(Value::Object(documents)))
 }
 
-/// What every thread needs to know.
-struct Work<'a> {
-    machine: &'a Machine,
-    policy: Policy,
-    step: &'static str,
-    tally: Tally<'a>,
-}
-
-fn every_disk(
-    machine: &Machine,
-    policy: Policy,
-    step: &'static str,
-    report: &Reporter,
-) -> Result<Value, Failure> {
-    let disks = machine.every_disk()?;
-    let asked = machine.internal("disk_erasure_concurrency").and_then(Value::as_u64).unwrap_or(1);
-    let threads = usize::try_from(asked.clamp(1, MAX_CONCURRENCY)).unwrap_or(1).min(disks.len());
-    let work = Work { machine, policy, step, tally: Tally::new(step, report) };
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(BTreeMap::new());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(disk) = disks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = work.one_disk(disk);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).insert(disk.path(), result);
-                }
-            });
-        }
-    });
-    gather(results.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// All, or every reason why not.
-fn gather(results: BTreeMap<String, Result<Value, Failure>>) -> Result<Value, Failure> {
-    let (mut done, mut failed) = (Map::new(), Vec::new());
-    for (path, result) in results {
-        match result {
-            Ok(evidence) => {
-                done.insert(path, evidence);
-            }
-            Err(failure) => failed.push(failure.details),
-        }
+/// Every reason, up to a limit.
+fn told(mut failures: Vec<String>) -> String {
+    failures.sort();
+    let more = failures.len().saturating_sub(MOST_TOLD);
+    failures.truncate(MOST_TOLD);
+    if more > 0 {
+        failures.push(format!("and {more} disks more"));
     }
-    if failed.is_empty() {
-        return Ok(Value::Object(done));
-    }
-    Err(Failure::new(ErrorClass::BlockDeviceErase, failed.join("; ")))
+    failures.join("; ")
 }
 
-impl Work<'_> {
-    /// Erase one disk; its signed evidence comes back.
-    fn one_disk(&self, disk: &Disk) -> Result<Value, Failure> {
+impl Work {
+    fn new(machine: &Machine, wish: Wish, step: &'static str, report: &Reporter) -> Result<Self, Failure> {
+        let disks = machine.every_disk()?;
+        let asked = machine.internal("disk_erasure_concurrency").and_then(Value::as_u64);
+        let busy = usize::try_from(asked.unwrap_or(MAX_CONCURRENCY).min(MAX_CONCURRENCY)).unwrap_or(1);
+        Ok(Self {
+            root: machine.root.clone(),
+            limit: wish.request.policy.rate_limit.map(RateLimit::new),
+            wish,
+            step,
+            papers: Papers {
+                key: Arc::clone(&machine.key),
+                node: Some(machine.node.uuid.clone()).filter(|uuid| !uuid.is_empty()),
+                operation: machine.internal("operation_uuid").and_then(Value::as_str).map(str::to_owned),
+                clock_source: machine.clock_source,
+            },
+            turns: Arc::new(Turns::new(busy, Patience::REAL)),
+            meter: Mutex::new(Meter::new(step, disks.iter().map(Disk::path))),
+            report: report.clone(),
+            disks,
+        })
+    }
+
+    /// On a thread of its own: erase one disk and sign what there is to say.
+    fn one_disk(&self, worker: usize) -> End {
+        let disk = &self.disks[worker];
         let path = disk.path();
-        let fail = |what: &str, err: &dyn std::error::Error| {
-            Failure::new(ErrorClass::BlockDeviceErase, format!("{path}: {what}: {}", chain(err)))
+        let mut tell = |progress: erase::Progress| {
+            match erasing::load(&progress) {
+                Load::Heavy => self.turns.busy(worker),
+                Load::Light => self.turns.light(worker),
+                Load::ByDrive => self.turns.by_drive(worker),
+            }
+            self.meter().tell(&path, &progress, Instant::now());
+            self.show();
         };
-        let subject = Subject::read(Path::new("/"), disk).map_err(|err| fail("not looked at", &err))?;
-        let abilities =
-            Abilities::read(Path::new(&path)).map_err(|err| fail("it does not say what it can", &err))?;
-        let plan = match erase::plan(subject.clone(), &abilities, self.policy) {
-            Ok(plan) => plan,
-            Err(refusal) if refusal.is_skip() => return self.skipped(&subject, &refusal),
-            Err(refusal) => return Err(fail("not erased", &refusal)),
+        let outcome = erasing::look(disk, &self.wish)
+            .and_then(|ready| erasing::carry_out(&self.root, ready, self.limit.as_ref(), &mut tell));
+        let failure = match &outcome {
+            Ok(erased) => {
+                tracing::info!(
+                    disk = path,
+                    method = erased.method.name(),
+                    step = self.step,
+                    "erased and proven"
+                );
+                None
+            }
+            // A disk rightly left alone is recorded as such; it never counts as clean.
+            Err(err) if err.is_skip() => {
+                tracing::warn!(disk = path, "left alone: {}", chain(err));
+                None
+            }
+            Err(err) => Some(format!("{path}: {}", chain(err))),
         };
-        let mut device = self.machine.open(disk).map_err(|failure| Failure {
-            class: ErrorClass::BlockDeviceErase,
-            details: format!("{path}: not erased: {}", failure.details),
-        })?;
-        // Nobody else can change it any more; what was planned must still hold.
-        if Subject::read(Path::new("/"), disk).map_err(|err| fail("not looked at", &err))? != subject {
-            let text =
-                format!("{path}: not erased: its partitions changed while it was looked at; try again");
-            return Err(Failure::new(ErrorClass::BlockDeviceErase, text));
-        }
-        let mut conditions = Conditions {
-            seed: Seed::random().map_err(|err| fail("no random numbers to prove it with", &err))?,
-            time: &mut Clock::new(now),
-            progress: &mut |progress| self.tally.tell(&path, progress),
-        };
-        let erased =
-            erase::execute(plan, &mut device, &mut conditions).map_err(|err| fail("not erased", &err))?;
-        tracing::info!(disk = path, method = erased.method.name(), step = self.step, "erased and proven");
-        self.sign(erased.certificate(&self.context()))
-    }
-
-    /// A disk rightly left alone is recorded as such; it never counts as clean.
-    fn skipped(&self, subject: &Subject, refusal: &Refusal) -> Result<Value, Failure> {
-        tracing::warn!(disk = subject.path(), "left alone: {refusal}");
-        self.sign(subject.skipped(refusal, &self.context()))
-    }
-
-    fn sign(&self, body: Value) -> Result<Value, Failure> {
-        let unsigned = |err: &dyn std::error::Error| {
-            let text = format!("the evidence cannot be signed: {}", chain(err));
-            Failure::new(ErrorClass::BlockDeviceErase, text)
-        };
-        let signed = evidence::sign(body, &self.machine.key).map_err(|err| unsigned(&err))?;
-        serde_json::to_value(signed).map_err(|err| unsigned(&err))
-    }
-
-    fn context(&self) -> Context {
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-        let node = Some(self.machine.node.uuid.clone()).filter(|uuid| !uuid.is_empty());
-        Context {
-            cert_id: uuid::Uuid::new_v4().to_string(),
-            node,
-            operation: self.machine.internal("operation_uuid").and_then(Value::as_str).map(str::to_owned),
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            boot_id: boot_id.map(|text| text.trim().to_owned()),
-            issued_at: now(),
-            clock_source: self.machine.clock_source.to_owned(),
+        match self.papers.document(outcome.as_ref()) {
+            Ok(document) => End { document, failure },
+            Err(err) => End { document: None, failure: failure.or(Some(format!("{path}: {}", chain(&err)))) },
         }
     }
-}
 
-/// RFC 3339, UTC.
-fn now() -> String {
-    jiff::Timestamp::now().to_string()
-}
-
-/// Progress of several disks as one number.
-struct Tally<'a> {
-    step: &'static str,
-    report: &'a Reporter,
-    disks: Mutex<BTreeMap<String, erase::Progress>>,
-}
-
-impl<'a> Tally<'a> {
-    fn new(step: &'static str, report: &'a Reporter) -> Self {
-        Self { step, report, disks: Mutex::default() }
+    /// Show the end of one disk at once: others may take days more.
+    fn ended(&self, worker: usize, end: Result<End, Lost>) -> (Option<Value>, Option<String>) {
+        let path = self.disks[worker].path();
+        let End { document, failure } = end.unwrap_or_else(|lost| End {
+            document: None,
+            failure: Some(format!("{path}: not erased: {lost}")),
+        });
+        if let Some(failure) = &failure {
+            tracing::error!(step = self.step, "{failure}");
+        }
+        self.meter().end(&path, if failure.is_some() { Stage::Failed } else { Stage::Done });
+        if let Some(document) = &document {
+            self.report.evidence(&path, document);
+        }
+        self.show();
+        (document, failure)
     }
 
-    fn tell(&self, path: &str, progress: erase::Progress) {
-        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
-        disks.insert(path.to_owned(), progress);
-        let done = Bytes(disks.values().map(|disk| disk.done.0).sum());
-        let total = Bytes(disks.values().map(|disk| disk.total.0).sum());
-        let doing: Vec<String> =
-            disks.iter().map(|(path, disk)| format!("{path} {}", disk.phase.name())).collect();
-        self.report.report(self.step, done, Some(total), &doing.join(", "));
+    fn show(&self) {
+        self.report.report_devices(|| self.meter().progress(Instant::now()));
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        // A panic elsewhere leaves the gauges whole enough to be shown.
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -68,8 +68,13 @@ fn execute(phase: Phase, machine: &mut Machine, params: &Params, report: &Report
         let text = format!("{} step {} needs the argument {}", name, step.name, missing.name);
         return Err(Failure::new(ErrorClass::InvalidCommandParams, text));
     }
-    let result = (step.run)(machine, &arguments, report)?;
-    Ok(Outcome::Data(json!({ format!("{name}_result"): result, format!("{name}_step"): ordered })))
+    let answer = |result: Value| json!({ format!("{name}_result"): result, format!("{name}_step"): ordered });
+    match (step.run)(machine, &arguments, report) {
+        Ok(result) => Ok(Outcome::Data(answer(result))),
+        Err(Failure { class, details, result }) => {
+            Err(Failure { class, details, result: result.map(answer) })
+        }
+    }
 }
 
 fn row(phase: Phase, call: &StepCall) -> Result<&'static Step, Failure> {

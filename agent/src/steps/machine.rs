@@ -104,7 +104,7 @@ impl Machine {
         Ok(hints::without_skipped(&inventory.disks, &skip).into_iter().cloned().collect())
     }
 
-    /// The disks of [`disks`](Self::disks), for who must have dealt with every one.
+    /// Every disk, those that are skipped included, for who must answer for each.
     ///
     /// # Errors
     /// When some disk cannot be described, or there is none at all: more likely a
@@ -127,11 +127,7 @@ impl Machine {
                     .to_owned(),
             );
         }
-        let disks = self.disks()?;
-        for skipped in inventory.disks.iter().filter(|disk| disks.iter().all(|kept| kept.name != disk.name)) {
-            tracing::warn!(disk = skipped.path(), "left alone, as skip_block_devices says; its data stays");
-        }
-        Ok(disks)
+        Ok(inventory.disks)
     }
 
     /// Open `disk` for us alone, if it still is the one that was chosen.

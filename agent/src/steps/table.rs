@@ -1,6 +1,7 @@
 //! The steps of each phase. A step is a row; what is not in a table is not
 //! offered to a conductor, and cannot be run.
 
+use ::erase::FIELDS as POLICY_FIELDS;
 use serde_json::{Map, Value};
 use wire::ipa;
 
@@ -51,9 +52,36 @@ pub(super) const CLEAN_STEPS: &[Step] = &[
         arguments: &[],
         run: erase::metadata,
     },
+    Step {
+        interface: "deploy",
+        name: "erase_devices_express",
+        priority: 0,
+        arguments: &[],
+        run: erase::express,
+    },
+    Step {
+        interface: "deploy",
+        name: "erase_devices_with_policy",
+        priority: 0,
+        arguments: &POLICY,
+        run: erase::with_policy,
+    },
     Step { interface: "deploy", name: "erase_pstore", priority: 0, arguments: &[], run: pstore::erase },
     CLEAN_NVRAM,
 ];
+
+/// Every field of a policy is an argument of `erase_devices_with_policy`.
+const POLICY: [Argument; POLICY_FIELDS.len()] = {
+    let mut arguments =
+        [const { Argument { name: "", description: "", required: false } }; POLICY_FIELDS.len()];
+    let mut at = 0;
+    while at < arguments.len() {
+        let (name, description) = POLICY_FIELDS[at];
+        arguments[at] = Argument { name, description, required: false };
+        at += 1;
+    }
+    arguments
+};
 
 /// Ironic's agent lists it for cleaning and for deployment.
 const CLEAN_NVRAM: Step = Step {

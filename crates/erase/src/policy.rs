@@ -66,7 +66,8 @@ pub struct Policy {
     pub force_cluster: bool,
     /// The longest one disk may take, all attempts together.
     pub max_time: Option<Duration>,
-    /// The most that is written in a second.
+    /// The most that is written in a second, to all disks together: whoever executes
+    /// the plans shares one [`RateLimit`](crate::RateLimit) among them.
     pub rate_limit: Option<Bytes>,
 }
 

@@ -97,4 +97,35 @@ pub struct Progress {
     pub bytes_per_s: u64,
     /// For people.
     pub message: String,
+    /// One by one, where a step works on several; the first
+    /// [`LISTED_DEVICES`](Progress::LISTED_DEVICES), those at work before the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceProgress>,
+}
+
+impl Progress {
+    /// The most devices that are listed: a few hundred bytes each, and billetd
+    /// keeps 16 KiB of a node's progress.
+    pub const LISTED_DEVICES: usize = 48;
+}
+
+/// How far one of several devices is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceProgress {
+    /// `/dev/…`.
+    pub device: String,
+    /// What is being done to it: `waiting`, `overwrite`, `verify`, `done`, `failed` and others.
+    pub phase: String,
+    /// Bytes done in this phase.
+    pub bytes: u64,
+    /// Bytes to be done in this phase.
+    pub total: u64,
+    /// Of this phase, 0 to 100.
+    pub percent: u8,
+    /// Speed, in bytes per second, over the last ten seconds.
+    pub bytes_per_s: u64,
+    /// Seconds to the end of this phase: the device's own estimate, or by the
+    /// speed of the last minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_s: Option<u64>,
 }

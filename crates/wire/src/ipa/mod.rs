@@ -10,7 +10,9 @@ mod inventory;
 mod step;
 
 pub use api::{Discovery, Fault, Link, MediaType, Status, Version};
-pub use command::{CommandError, CommandRequest, CommandResult, CommandStatus, Commands, Progress};
+pub use command::{
+    CommandError, CommandRequest, CommandResult, CommandStatus, Commands, DeviceProgress, Progress,
+};
 pub use error_class::ErrorClass;
 pub use image_info::ImageInfo;
 pub use inspection::{Collection, Configuration, Inspection, Manager};
