@@ -109,6 +109,11 @@ impl std::error::Error for OpalError {
     }
 }
 
+/// What the kernel said: nix has no name for `ENOTSUPP`, and makes it 0.
+fn said(_: nix::Error) -> io::Error {
+    io::Error::last_os_error()
+}
+
 /// What the drive says about locking now (`IOC_OPAL_GET_STATUS`, Linux 6.1).
 ///
 /// # Errors
@@ -117,7 +122,7 @@ impl std::error::Error for OpalError {
 pub fn status(fd: impl AsFd) -> io::Result<Status> {
     let mut status = RawStatus::default();
     // SAFETY: the kernel writes one RawStatus through the pointer, which outlives the call.
-    unsafe { raw::get_status(fd.as_fd().as_raw_fd(), &raw mut status) }?;
+    unsafe { raw::get_status(fd.as_fd().as_raw_fd(), &raw mut status) }.map_err(said)?;
     Ok(Status::of_flags(status.flags))
 }
 
