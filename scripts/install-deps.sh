@@ -13,6 +13,8 @@ packages="$packages bzip2 gzip lz4"
 packages="$packages qemu-system-x86 ovmf ipxe dnsmasq-base iproute2 util-linux"
 # Tests that check our work with other people's tools.
 packages="$packages gdisk cpio kmod openssl procps"
+# Guests of tests: the device mapper and discards inside, small programs to boot.
+packages="$packages dmsetup binutils libc-bin"
 # C code inside some crates.
 packages="$packages gcc libc6-dev"
 # Loop devices in tests; the authorities that a ramdisk believes.

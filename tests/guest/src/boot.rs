@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -52,7 +53,8 @@ impl Boot {
     pub fn new(init: &Path, programs: &[&Path]) -> Self {
         let package = package::find_kernel(KERNEL_PACKAGE).expect("apt knows a kernel");
         let unpacked = package::unpacked(&package, &cache()).expect("a kernel package");
-        let (kernel, _) = Kernel::image_of_package(&unpacked).expect("a kernel");
+        let (image, _) = Kernel::image_of_package(&unpacked).expect("a kernel");
+        let kernel = uncompressed(&image, &package.sha256);
         let Skeleton(mut entries) = SKELETON.parse().expect("a skeleton");
         add(&mut entries, PACK_PATH, modules(&unpacked, &package.sha256), 0o644);
         add(&mut entries, "init", stripped(init), 0o755);
@@ -70,6 +72,39 @@ impl Boot {
 fn cache() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/cache");
     std::env::var_os("BILLET_CACHE").map_or(default, PathBuf::from)
+}
+
+/// The kernel without its compression, kept in the cache: QEMU boots it at its PVH
+/// entry, and an emulated processor takes three seconds to unpack it.
+///
+/// Where it lies: Documentation/x86/boot.rst, `payload_offset` and `payload_length`.
+fn uncompressed(image: &Path, package_digest: &str) -> PathBuf {
+    let file = cache().join(format!("vmlinux-{package_digest}"));
+    if file.is_file() {
+        return file;
+    }
+    let bytes = fs::read(image).expect("a kernel");
+    let number = |at: usize| {
+        let field = bytes[at..at + 4].try_into().expect("four bytes");
+        usize::try_from(u32::from_le_bytes(field)).expect("32 bits")
+    };
+    let sectors = usize::from(bytes[0x1f1]) + 1;
+    let start = sectors * 512 + number(0x248);
+    // After the stream comes its unpacked length.
+    let payload = &bytes[start..start + number(0x24c) - 4];
+    let mut packed = tempfile::NamedTempFile::new().expect("a temporary file");
+    packed.write_all(payload).expect("room for it");
+    let output =
+        Command::new("xz").args(["-dc", "--format=xz"]).stdin(packed.reopen().expect("a file")).output();
+    let output = output.expect("xz runs (Debian package xz-utils)");
+    assert!(
+        output.status.success(),
+        "the kernel is not packed with xz: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::create_dir_all(cache()).expect("a cache");
+    place::write_whole(&file, &output.stdout).expect("room in the cache");
+    file
 }
 
 /// The pack of modules, built once for a kernel and a list.

@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader},
-    process::{Child, ChildStdout, Command, Stdio},
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
@@ -23,6 +23,8 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(240);
 /// Lines of the console that are quoted when a guest fails.
 const LINES_QUOTED: usize = 40;
+/// When set, the end of the console is shown of guests that succeed too.
+const SHOW: &str = "BILLET_SHOW_GUESTS";
 /// Enough for an initramfs that is not compressed, and for what a row holds in memory.
 const MEMORY_MIB: u32 = 384;
 
@@ -122,14 +124,15 @@ impl Machine {
             .args(["-chardev", "stdio,id=rows,signal=off", "-serial", "chardev:rows"])
             .args(["-qmp", &format!("unix:{},server=on,wait=off", folder.path().join("qmp").display())])
             .args(&self.arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors);
         let mut child = command.spawn().unwrap_or_else(|err| panic!("{command:?}: {err}"));
+        let line = child.stdin.take().expect("piped");
         let messages = listen(child.stdout.take().expect("piped"));
         let wanted = rows.iter().map(|row| (*row).to_owned()).collect();
         let deadline = Instant::now() + self.limit;
-        Guest { child, messages, folder, deadline, wanted, rows: Vec::new(), _place: place }
+        Guest { child, line, messages, folder, deadline, wanted, rows: Vec::new(), _place: place }
     }
 
     /// Boot it, run `rows`, and wait until it is off. Every row has succeeded then.
@@ -159,6 +162,7 @@ fn listen(port: ChildStdout) -> Receiver<Message> {
 /// A running guest.
 pub struct Guest {
     child: Child,
+    line: ChildStdin,
     messages: Receiver<Message>,
     folder: TempDir,
     deadline: Instant,
@@ -184,6 +188,14 @@ impl Guest {
         panic!("the guest never said {mark:?}\n{}", self.said());
     }
 
+    /// Let a row go on that waits at its mark.
+    ///
+    /// # Panics
+    /// When the guest has ended.
+    pub fn go_on(&mut self) {
+        self.line.write_all(b"\n").expect("a guest that listens");
+    }
+
     /// Wait until all rows were run and the guest is off.
     ///
     /// # Panics
@@ -201,6 +213,9 @@ impl Guest {
         assert!(ended, "the guest died\n{}", self.said());
         let names: Vec<&String> = self.rows.iter().map(|row| &row.name).collect();
         assert_eq!(names, self.wanted.iter().collect::<Vec<_>>(), "not every row was run\n{}", self.said());
+        if std::env::var_os(SHOW).is_some() {
+            eprintln!("{}", self.said());
+        }
         std::mem::take(&mut self.rows)
     }
 

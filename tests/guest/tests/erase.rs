@@ -5,24 +5,46 @@ use std::{path::Path, sync::LazyLock};
 
 use guest::{boot::Boot, drive::Drive, machine::Machine};
 
-static BOOT: LazyLock<Boot> = LazyLock::new(|| Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &[]));
+/// Programs of this machine that rows run.
+const PROGRAMS: [&str; 2] = ["/usr/sbin/dmsetup", "/usr/sbin/blkdiscard"];
+
+static BOOT: LazyLock<Boot> =
+    LazyLock::new(|| Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &PROGRAMS.map(Path::new)));
 
 #[test]
 fn drives_that_ignore_discards_are_overwritten_and_proven() {
-    let (virtio, scsi, sata) = (Drive::used("VIRTIO", 16), Drive::used("SCSI", 16), Drive::used("SATA", 16));
-    let rows = Machine::new()
-        .drive(&virtio, "virtio-blk-pci")
+    let names = ["VIRTIO", "SCSI", "SATA", "NVME", "NVME4KN", "NS1", "NS2"];
+    let drives = names.map(|name| Drive::used(name, 16));
+    let [virtio, scsi, sata, nvme, nvme_4kn, namespace_1, namespace_2] = &drives;
+    let _ = Machine::new()
+        .drive(virtio, "virtio-blk-pci")
         .arguments(&["-device", "virtio-scsi-pci,id=scsi"])
-        .drive(&scsi, "scsi-hd,bus=scsi.0")
-        .drive(&sata, "ide-hd,bus=ide.0")
-        .run(&BOOT, &["virtio", "scsi", "sata"]);
-    assert_eq!(rows.len(), 3);
-    for drive in [virtio, scsi, sata] {
+        .drive(scsi, "scsi-hd,bus=scsi.0")
+        .drive(sata, "ide-hd,bus=ide.0")
+        .drive(nvme, "nvme")
+        .drive(nvme_4kn, "nvme,logical_block_size=4096,physical_block_size=4096")
+        .arguments(&["-device", "nvme,id=namespaces,serial=NAMESPACES"])
+        .backing(namespace_1)
+        .arguments(&["-device", "nvme-ns,drive=NS1,bus=namespaces,nsid=1"])
+        .backing(namespace_2)
+        .arguments(&["-device", "nvme-ns,drive=NS2,bus=namespaces,nsid=10"])
+        .run(&BOOT, &["virtio", "scsi", "sata", "nvme", "nvme-4kn", "nvme-namespaces"]);
+    for drive in &drives {
         assert!(drive.survivors().is_none(), "{}: {:?}", drive.name(), drive.survivors());
     }
 }
 
 #[test]
-fn drives_with_large_blocks_and_checksums_are_overwritten_and_proven() {
-    let _ = Machine::new().run(&BOOT, &["scsi-debug-4kn", "scsi-debug-dif"]);
+fn drives_that_fail_lie_or_vanish_are_never_clean() {
+    let rows = [
+        "scsi-debug-4kn",
+        "scsi-debug-dif",
+        "scsi-debug-24",
+        "scsi-debug-unreadable",
+        "scsi-debug-removed",
+        "dm-error",
+        "dm-drops-writes",
+        "null-blk-bad-blocks",
+    ];
+    let _ = Machine::new().run(&BOOT, &rows);
 }

@@ -9,12 +9,14 @@ use std::{
 };
 
 use disk::Device;
-use erase::{Abilities, Clock, Conditions, EraseError, Erased, Plan, Policy, Refusal, Seed, Subject};
+use erase::{
+    Abilities, Clock, Conditions, EraseError, Erased, Plan, Policy, Progress, Refusal, Seed, Subject,
+};
 use guest::{
     report::Message,
     secret::{self, STEP, Survivors},
 };
-use init::{Params, Started};
+use init::Params;
 use inventory::{Options, Root};
 use model::inventory::Disk;
 
@@ -25,23 +27,28 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// The guest, seen by a row.
 pub(crate) struct Bench {
-    started: Started,
+    params: Params,
 }
 
 impl Bench {
-    pub(crate) fn new(started: Started) -> Self {
-        Self { started }
+    pub(crate) fn new(params: Params) -> Self {
+        Self { params }
     }
 
     /// The kernel's command line.
     pub(crate) fn params(&self) -> &Params {
-        &self.started.params
+        &self.params
     }
 
     /// Tell the test on the host that this row has come to `mark`.
-    #[expect(dead_code, reason = "rows that are coming")]
     pub(crate) fn mark(&self, mark: &str) {
         crate::tell(&Message::Mark(mark.to_owned()));
+    }
+
+    /// As [`Self::mark`], and wait until the test has done what it has to do there.
+    pub(crate) fn mark_and_wait(&self, mark: &str) {
+        self.mark(mark);
+        crate::wait_for_the_host();
     }
 
     /// Every disk as the inventory shows it now.
@@ -59,6 +66,12 @@ impl Bench {
         self.find(serial, |disk| disk.serial.as_deref() == Some(serial))
     }
 
+    /// The disk with this device node, of whatever kind it is.
+    pub(crate) fn disk_at(&self, node: &Path) -> Disk {
+        let options = Options { only_disks: vec![node.to_owned()], ..Options::default() };
+        wait_for("a device node", || inventory::scan(&Root::live(), &options).disks.pop())
+    }
+
     /// What would be done to `disk`.
     pub(crate) fn plan(&self, disk: &Disk, policy: Policy) -> Result<Plan, Refusal> {
         let subject = Subject::read(Path::new("/"), disk).expect("a disk that can be looked at");
@@ -68,12 +81,26 @@ impl Bench {
 
     /// Erase `disk` as `policy` says.
     pub(crate) fn erase(&self, disk: &Disk, policy: Policy) -> Result<Erased, EraseError> {
+        self.erase_watched(disk, policy, &mut |_| ())
+    }
+
+    /// Erase `disk`, and tell `progress` how far it is.
+    pub(crate) fn erase_watched(
+        &self,
+        disk: &Disk,
+        policy: Policy,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Erased, EraseError> {
         let plan = self.plan(disk, policy).expect("a disk that may be erased");
         let mut drive = Device::open(disk.path()).expect("a free disk");
         let seed = Seed::random().expect("random numbers");
-        let mut time = Clock::new(String::new);
-        let mut conditions = Conditions { seed, time: &mut time, progress: &mut |_| () };
+        let mut conditions = Conditions { seed, time: &mut Clock::new(String::new), progress };
         erase::execute(plan, &mut drive, &mut conditions)
+    }
+
+    /// An error and its causes, as people read them.
+    pub(crate) fn words(&self, error: &EraseError) -> String {
+        init::chain(error)
     }
 }
 

@@ -6,17 +6,21 @@
 
 mod bench;
 mod modules;
+mod programs;
 mod rows;
 
 use std::{
     fs::File,
-    io::Write as _,
+    io::{Read as _, Write as _},
     panic::{AssertUnwindSafe, catch_unwind, set_hook},
-    sync::{Mutex, PoisonError},
+    path::Path,
+    process::Command,
+    sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use guest::report::{Message, PORT, ROWS_PARAMETER, Row};
+use init::Params;
 use serde_json::Value;
 
 use crate::{bench::Bench, rows::ROWS};
@@ -29,7 +33,13 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// Where and why the last row panicked.
 static PANICKED: Mutex<String> = Mutex::new(String::new());
 
+/// The argument of the process that runs the rows.
+const RUN_ROWS: &str = "rows";
+
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some(RUN_ROWS) {
+        return rows();
+    }
     if !init::is_pid_1() {
         eprintln!(
             "erase-guest is PID 1 of a guest that tests/guest starts; it destroys every drive it finds"
@@ -40,18 +50,27 @@ fn main() {
         Ok(started) => started,
         Err(error) => init::fatal(&init::chain(&error), init::RESTART_DELAY),
     };
+    started.drivers.settle(QUIET, SETTLE_LIMIT);
+    // A process of its own: PID 1 reaps every child, so it cannot learn how a program ended.
+    match Command::new("/init").arg(RUN_ROWS).spawn() {
+        Ok(mut rows) => _ = rows.wait(), // reaped by this thread or by another: it has ended
+        Err(err) => eprintln!("erase-guest: no second process: {err}"),
+    }
+    init::power::power_off();
+}
+
+/// Run the rows that were asked for.
+fn rows() {
     set_hook(Box::new(|panic| {
         eprintln!("{panic}");
         *PANICKED.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
-    started.drivers.settle(QUIET, SETTLE_LIMIT);
-    let bench = Bench::new(started);
+    let bench = Bench::new(Params::load(Path::new("/proc/cmdline")));
     for name in bench.params().list(ROWS_PARAMETER) {
         eprintln!("erase-guest: {name}");
         tell(&Message::Row(run(name, &bench)));
     }
     tell(&Message::End);
-    init::power::power_off();
 }
 
 fn run(name: &str, bench: &Bench) -> Row {
@@ -72,14 +91,24 @@ fn panicked() -> String {
     std::mem::take(&mut *PANICKED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// The line to the test on the host. Held open: what comes in while nobody has it open is lost.
+fn port() -> &'static File {
+    static LINE: OnceLock<File> = OnceLock::new();
+    LINE.get_or_init(|| {
+        File::options().read(true).write(true).open(PORT).unwrap_or_else(|err| panic!("{PORT}: {err}"))
+    })
+}
+
 /// Say it to the test on the host.
 fn tell(message: &Message) {
     let line = serde_json::to_string(message).expect("a message is JSON");
-    let sent = File::options()
-        .write(true)
-        .open(PORT)
-        .and_then(|mut port| port.write_all(format!("{line}\n").as_bytes()));
-    if let Err(err) = sent {
+    if let Err(err) = port().write_all(format!("{line}\n").as_bytes()) {
         eprintln!("erase-guest: {PORT}: {err}: {line}");
     }
+}
+
+/// Wait until the test on the host says to go on.
+fn wait_for_the_host() {
+    let length = port().read(&mut [0]).unwrap_or_else(|err| panic!("{PORT}: {err}"));
+    assert_eq!(length, 1, "the host hung up");
 }

@@ -6,7 +6,11 @@ use init::{
     drivers::PACK_PATH,
     modules::{Loader, Pack},
 };
-use nix::kmod::{DeleteModuleFlags, delete_module, init_module};
+use nix::{
+    errno::Errno,
+    kmod::{DeleteModuleFlags, delete_module, init_module},
+    mount::{MsFlags, mount},
+};
 
 /// The kernel, with `options` for the module `name` and none for others.
 struct WithOptions<'a> {
@@ -32,4 +36,14 @@ pub(crate) fn load(name: &str, options: &str) {
 pub(crate) fn unload(name: &str) {
     let c_name = CString::new(name).expect("a name");
     delete_module(&c_name, DeleteModuleFlags::O_NONBLOCK).unwrap_or_else(|err| panic!("{name}: {err}"));
+}
+
+/// Mount the file system in which some modules are told what to make.
+pub(crate) fn mount_configfs() {
+    load("configfs", "");
+    let nothing: Option<&str> = None;
+    match mount(Some("configfs"), "/sys/kernel/config", Some("configfs"), MsFlags::empty(), nothing) {
+        Ok(()) | Err(Errno::EBUSY) => {} // mounted already
+        Err(err) => panic!("configfs: {err}"),
+    }
 }

@@ -1,6 +1,9 @@
 //! The rows, one module for each kind of drive.
 
+mod broken;
+mod cut;
 mod qemu;
+mod sas;
 mod scsi_debug;
 
 use serde_json::Value;
@@ -12,4 +15,4 @@ use crate::bench::Bench;
 pub(crate) type Named = (&'static str, fn(&Bench) -> Value);
 
 /// All of them.
-pub(crate) const ROWS: &[&[Named]] = &[qemu::ROWS, scsi_debug::ROWS];
+pub(crate) const ROWS: &[&[Named]] = &[qemu::ROWS, sas::ROWS, scsi_debug::ROWS, broken::ROWS, cut::ROWS];

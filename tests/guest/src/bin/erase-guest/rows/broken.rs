@@ -1,0 +1,131 @@
+//! Drives of the device mapper and of `null_blk` that fail or lie.
+
+use std::{fs, path::Path};
+
+use erase::Policy;
+use model::inventory::Disk;
+use serde_json::{Value, json};
+
+use super::{Named, scsi_debug::ScsiDebug};
+use crate::{
+    bench::{Bench, plant, survivors},
+    modules, programs,
+};
+
+pub(crate) const ROWS: &[Named] =
+    &[("dm-error", unwritable), ("dm-drops-writes", liar), ("null-blk-bad-blocks", bad_blocks)];
+
+/// Sectors of 512 bytes of the drives of these rows.
+const SECTORS: u64 = 16 << 11;
+/// The first of the bad sectors.
+const BAD: u64 = 9_000;
+/// How many there are.
+const BAD_COUNT: u64 = 8;
+
+/// A device of the device mapper, until dropped.
+struct Mapped(&'static str);
+
+impl Mapped {
+    fn new(name: &'static str, table: &str) -> Self {
+        modules::load("dm_mod", "");
+        programs::run("dmsetup", &["create", name, "--table", table]);
+        Self(name)
+    }
+
+    /// Found by its name in sysfs: nobody makes links below `/dev` here.
+    fn disk(&self, bench: &Bench) -> Disk {
+        let is_this = |folder: &Path| {
+            fs::read_to_string(folder.join("dm/name")).is_ok_and(|name| name.trim() == self.0)
+        };
+        let mut folders = fs::read_dir("/sys/block").expect("sysfs").flatten().map(|entry| entry.path());
+        let folder = folders.find(|folder| is_this(folder)).expect("a mapped device");
+        bench.disk_at(&Path::new("/dev").join(folder.file_name().expect("a name")))
+    }
+
+    /// Have it do what `table` says from now on.
+    fn change(&self, table: &str) {
+        programs::run("dmsetup", &["suspend", self.0]);
+        programs::run("dmsetup", &["load", self.0, "--table", table]);
+        programs::run("dmsetup", &["resume", self.0]);
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        programs::run("dmsetup", &["remove", self.0]);
+    }
+}
+
+/// Sectors in the middle that take no data: not clean, and all others are.
+fn unwritable(bench: &Bench) -> Value {
+    let module = ScsiDebug::load("dev_size_mb=16");
+    let below = &module.drives(bench, 1)[0];
+    plant(below);
+    let (node, after) = (below.path(), BAD + BAD_COUNT);
+    let mapped = Mapped::new(
+        "bad",
+        &format!(
+            "0 {BAD} linear {node} 0\n{BAD} {BAD_COUNT} error\n{after} {} linear {node} {after}",
+            SECTORS - after
+        ),
+    );
+    let error = bench.erase(&mapped.disk(bench), Policy::FULL).expect_err("sectors that take no data");
+    drop(mapped);
+    json!({"error": bench.words(&error), "survivors": survivors(below).sectors})
+}
+
+/// A drive that says it wrote, and did not, is found out.
+fn liar(bench: &Bench) -> Value {
+    modules::load("dm_flakey", "");
+    let module = ScsiDebug::load("dev_size_mb=16");
+    let below = &module.drives(bench, 1)[0];
+    plant(below);
+    let before = survivors(below).sectors;
+    let node = below.path();
+    let mapped = Mapped::new("liar", &format!("0 {SECTORS} flakey {node} 0 0 1000 1 drop_writes"));
+    let error = bench.erase(&mapped.disk(bench), Policy::FULL).expect_err("a drive that drops writes");
+    assert_eq!(survivors(below).sectors, before, "it was to drop every write");
+    mapped.change(&format!("0 {SECTORS} linear {node} 0"));
+    let _proof = bench.erase(&mapped.disk(bench), Policy::FULL).expect("honest now");
+    drop(mapped);
+    assert!(survivors(below).is_none(), "{:?}", survivors(below));
+    json!({"error": bench.words(&error)})
+}
+
+/// Blocks that can neither be written nor read.
+fn bad_blocks(bench: &Bench) -> Value {
+    let drive = NullBlk::new(&[("size", "16"), ("memory_backed", "1"), ("badblocks", "+9000-9007")]);
+    let disk = drive.disk(bench);
+    let error = bench.erase(&disk, Policy::FULL).expect_err("bad blocks");
+    json!({"error": bench.words(&error)})
+}
+
+/// A drive of `null_blk`, until dropped.
+struct NullBlk;
+
+impl NullBlk {
+    /// Of the folder, and of the drive.
+    const NAME: &str = "nullb-bad";
+    const FOLDER: &str = "/sys/kernel/config/nullb/nullb-bad";
+
+    fn new(attributes: &[(&str, &str)]) -> Self {
+        modules::load("null_blk", "nr_devices=0");
+        modules::mount_configfs();
+        fs::create_dir(Self::FOLDER).expect("null_blk makes a drive");
+        for (name, value) in attributes.iter().chain(&[("power", "1")]) {
+            let path = format!("{}/{name}", Self::FOLDER);
+            fs::write(&path, value).unwrap_or_else(|err| panic!("{path}: {err}"));
+        }
+        Self
+    }
+
+    fn disk(&self, bench: &Bench) -> Disk {
+        bench.disk_at(Path::new("/dev").join(Self::NAME).as_path())
+    }
+}
+
+impl Drop for NullBlk {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(Self::FOLDER);
+    }
+}
