@@ -246,6 +246,6 @@ fn is_switched_on(erase: SelfErase, policy: Policy) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
-#[cfg(test)]
 mod properties;
+#[cfg(test)]
+pub(crate) mod tests;
