@@ -2,7 +2,10 @@
 
 mod broken;
 mod cut;
+mod held;
+mod mapped;
 mod qemu;
+mod refused;
 mod sas;
 mod scsi_debug;
 
@@ -15,4 +18,5 @@ use crate::bench::Bench;
 pub(crate) type Named = (&'static str, fn(&Bench) -> Value);
 
 /// All of them.
-pub(crate) const ROWS: &[&[Named]] = &[qemu::ROWS, sas::ROWS, scsi_debug::ROWS, broken::ROWS, cut::ROWS];
+pub(crate) const ROWS: &[&[Named]] =
+    &[qemu::ROWS, sas::ROWS, scsi_debug::ROWS, broken::ROWS, refused::ROWS, cut::ROWS, held::ROWS];
