@@ -26,7 +26,7 @@ enum Command {
     /// Write a disk image to a disk, verified, bootable only when proven.
     Write(Box<write::Args>),
     /// Erase disks and leave signed evidence.
-    Erase(erase::Args),
+    Erase(Box<erase::Args>),
     /// Show what this machine is made of.
     Inventory(inventory::Args),
     /// Record what the inventory reads, for replaying elsewhere.
@@ -40,7 +40,7 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Write(args) => write::run(&args),
-        Command::Erase(args) => erase::run(args),
+        Command::Erase(args) => erase::run(&args),
         Command::Inventory(args) => inventory::run(args),
         Command::Record(args) => record::run(args),
         Command::Evidence(args) => evidence::run(args),

@@ -15,4 +15,4 @@ mod worker;
 pub(crate) use crew::{Lost, Patience, Turns, all};
 pub(crate) use meter::{Meter, Stage};
 pub(crate) use papers::Papers;
-pub(crate) use worker::{Load, Wish, carry_out, load, look};
+pub(crate) use worker::{Load, NotErased, Ready, Wish, carry_out, load, look};
