@@ -45,6 +45,9 @@ fn drives_that_fail_lie_or_vanish_are_never_clean() {
         "dm-error",
         "dm-drops-writes",
         "null-blk-bad-blocks",
+        "scsi-debug-zoned",
+        "held-by-an-array",
+        "held-open",
     ];
     let _ = Machine::new().run(&BOOT, &rows);
 }

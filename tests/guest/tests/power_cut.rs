@@ -14,8 +14,8 @@ use guest::{
 
 /// How often the power fails; `BILLET_POWER_CUTS` may name more.
 const CUTS: u64 = 5;
-/// The drive's size, and what it writes in a second: an erase takes two.
-const MIB: usize = 16;
+/// The drive's size, and what it writes in a second: an erase takes a little more than one.
+const MIB: usize = 8;
 const MIB_EACH_SECOND: usize = 8;
 
 /// A cheap, seeded generator.

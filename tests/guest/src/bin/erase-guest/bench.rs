@@ -92,6 +92,7 @@ impl Bench {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Erased, EraseError> {
         let plan = self.plan(disk, policy).expect("a disk that may be erased");
+        plan.release().expect("a disk that can be freed");
         let mut drive = Device::open(disk.path()).expect("a free disk");
         let seed = Seed::random().expect("random numbers");
         let mut conditions = Conditions { seed, time: &mut Clock::new(String::new), progress };

@@ -2,14 +2,15 @@
 
 use std::{fs, path::Path};
 
-use erase::Policy;
+use erase::{AttemptError, CanaryError, EraseError, Policy, Verdict};
+use guest::secret::Survivors;
 use model::inventory::Disk;
 use serde_json::{Value, json};
 
-use super::{Named, scsi_debug::ScsiDebug};
+use super::{Named, mapped::Mapped, scsi_debug::ScsiDebug};
 use crate::{
     bench::{Bench, plant, survivors},
-    modules, programs,
+    modules,
 };
 
 pub(crate) const ROWS: &[Named] =
@@ -21,40 +22,6 @@ const SECTORS: u64 = 16 << 11;
 const BAD: u64 = 9_000;
 /// How many there are.
 const BAD_COUNT: u64 = 8;
-
-/// A device of the device mapper, until dropped.
-struct Mapped(&'static str);
-
-impl Mapped {
-    fn new(name: &'static str, table: &str) -> Self {
-        modules::load("dm_mod", "");
-        programs::run("dmsetup", &["create", name, "--table", table]);
-        Self(name)
-    }
-
-    /// Found by its name in sysfs: nobody makes links below `/dev` here.
-    fn disk(&self, bench: &Bench) -> Disk {
-        let is_this = |folder: &Path| {
-            fs::read_to_string(folder.join("dm/name")).is_ok_and(|name| name.trim() == self.0)
-        };
-        let mut folders = fs::read_dir("/sys/block").expect("sysfs").flatten().map(|entry| entry.path());
-        let folder = folders.find(|folder| is_this(folder)).expect("a mapped device");
-        bench.disk_at(&Path::new("/dev").join(folder.file_name().expect("a name")))
-    }
-
-    /// Have it do what `table` says from now on.
-    fn change(&self, table: &str) {
-        programs::run("dmsetup", &["suspend", self.0]);
-        programs::run("dmsetup", &["load", self.0, "--table", table]);
-        programs::run("dmsetup", &["resume", self.0]);
-    }
-}
-
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        programs::run("dmsetup", &["remove", self.0]);
-    }
-}
 
 /// Sectors in the middle that take no data: not clean, and all others are.
 fn unwritable(bench: &Bench) -> Value {
@@ -71,7 +38,19 @@ fn unwritable(bench: &Bench) -> Value {
     );
     let error = bench.erase(&mapped.disk(bench), Policy::FULL).expect_err("sectors that take no data");
     drop(mapped);
-    json!({"error": bench.words(&error), "survivors": survivors(below).sectors})
+    assert_eq!(
+        survivors(below),
+        Survivors { sectors: BAD_COUNT, first: (BAD..after).map(|lba| lba * 512).collect() }
+    );
+    incomplete(bench, &error)
+}
+
+/// The error says that exactly the bad sectors are not known to be gone.
+fn incomplete(bench: &Bench, error: &EraseError) -> Value {
+    assert_eq!(error.verdict(), Verdict::Incomplete, "{error:?}");
+    let (unwritten, _) = error.bad_blocks();
+    assert_eq!(unwritten.ranges(), [BAD * 512..(BAD + BAD_COUNT) * 512; 1]);
+    json!({"error": bench.words(error)})
 }
 
 /// A drive that says it wrote, and did not, is found out.
@@ -84,6 +63,11 @@ fn liar(bench: &Bench) -> Value {
     let node = below.path();
     let mapped = Mapped::new("liar", &format!("0 {SECTORS} flakey {node} 0 0 1000 1 drop_writes"));
     let error = bench.erase(&mapped.disk(bench), Policy::FULL).expect_err("a drive that drops writes");
+    let caught = |error: &EraseError| match error {
+        EraseError::NotErased { last: AttemptError::Canary(CanaryError::NotKept { .. }), .. } => true,
+        EraseError::NotErased { .. } | EraseError::AnotherDisk { .. } => false,
+    };
+    assert!(caught(&error), "{error:?}");
     assert_eq!(survivors(below).sectors, before, "it was to drop every write");
     mapped.change(&format!("0 {SECTORS} linear {node} 0"));
     let _proof = bench.erase(&mapped.disk(bench), Policy::FULL).expect("honest now");
@@ -97,7 +81,7 @@ fn bad_blocks(bench: &Bench) -> Value {
     let drive = NullBlk::new(&[("size", "16"), ("memory_backed", "1"), ("badblocks", "+9000-9007")]);
     let disk = drive.disk(bench);
     let error = bench.erase(&disk, Policy::FULL).expect_err("bad blocks");
-    json!({"error": bench.words(&error)})
+    incomplete(bench, &error)
 }
 
 /// A drive of `null_blk`, until dropped.

@@ -2,6 +2,8 @@
 
 mod broken;
 mod cut;
+mod held;
+mod mapped;
 mod qemu;
 mod refused;
 mod sas;
@@ -17,4 +19,4 @@ pub(crate) type Named = (&'static str, fn(&Bench) -> Value);
 
 /// All of them.
 pub(crate) const ROWS: &[&[Named]] =
-    &[qemu::ROWS, sas::ROWS, scsi_debug::ROWS, broken::ROWS, refused::ROWS, cut::ROWS];
+    &[qemu::ROWS, sas::ROWS, scsi_debug::ROWS, broken::ROWS, refused::ROWS, cut::ROWS, held::ROWS];

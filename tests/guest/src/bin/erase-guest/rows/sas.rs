@@ -148,7 +148,7 @@ fn fails(bench: &Bench, kind: Kind) -> Value {
     let used = Used::new(bench, drive);
     let words = used.not_erased(Policy::FULL);
     assert!(!used.survivors().is_none(), "nothing was to be erased");
-    used.erased_by(FALLBACK, "zero-out");
+    let _ = used.erased_by(FALLBACK, "zero-out");
     json!({"words": words})
 }
 
@@ -159,7 +159,7 @@ fn lies(bench: &Bench, kind: Kind) -> Value {
     let used = Used::new(bench, drive);
     let words = used.not_erased(Policy::FULL);
     assert!(words.contains("not proven"), "{words}");
-    used.erased_by(FALLBACK, "zero-out");
+    let _ = used.erased_by(FALLBACK, "zero-out");
     json!({"words": words})
 }
 
@@ -205,7 +205,7 @@ fn refuses(bench: &Bench) -> Value {
     let used = Used::new(bench, drive);
     let words = used.not_erased(Policy::FULL);
     assert!(words.contains("the drive refused SCSI SANITIZE"), "{words}");
-    used.erased_by(FALLBACK, "zero-out");
+    let _ = used.erased_by(FALLBACK, "zero-out");
     json!({"words": words})
 }
 
@@ -233,7 +233,7 @@ fn security_fails(bench: &Bench) -> Value {
     let used = Used::new(bench, drive);
     let words = used.not_erased(Policy::FULL);
     assert_eq!(used.attached.drive().security.password, None, "no password is left behind");
-    used.erased_by(FALLBACK, "zero-out");
+    let _ = used.erased_by(FALLBACK, "zero-out");
     json!({"words": words})
 }
 

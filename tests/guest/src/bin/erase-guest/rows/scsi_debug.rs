@@ -3,7 +3,7 @@
 
 use std::{fs, thread};
 
-use erase::{Method, Policy, Progress};
+use erase::{Method, Policy, Progress, Verdict};
 use model::inventory::Disk;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ pub(crate) const ROWS: &[Named] = &[
     ("scsi-debug-24", all_at_once),
     ("scsi-debug-unreadable", unreadable),
     ("scsi-debug-removed", removed),
+    ("scsi-debug-zoned", zoned),
 ];
 
 /// Disks that are erased at the same time.
@@ -90,6 +91,10 @@ fn unreadable(bench: &Bench) -> Value {
     option("opts", "0");
     // Each was overwritten nevertheless: only the proof is missing.
     assert!(survivors(disk).is_none(), "{:?}", survivors(disk));
+    assert_eq!(error.verdict(), Verdict::Incomplete, "{error:?}");
+    let (unwritten, unread) = error.bad_blocks();
+    assert!(unwritten.is_empty(), "{unwritten:?}");
+    assert_eq!(unread.ranges(), [first * 512..(first + count) * 512; 1]);
     json!({"error": bench.words(&error)})
 }
 
@@ -109,7 +114,16 @@ fn removed(bench: &Bench) -> Value {
     assert_eq!(bench.plan(disk, policy).expect("a plan").methods(), [Method::Overwrite]);
     let error = bench.erase_watched(disk, policy, take_away).expect_err("a drive that is gone");
     assert!(!present, "it was never taken away");
+    assert_eq!(error.verdict(), Verdict::DestroyRequired, "{error:?}");
     json!({"error": bench.words(&error)})
+}
+
+/// Zones that are written in order only: refused as long as nothing here can erase them.
+fn zoned(bench: &Bench) -> Value {
+    let module = ScsiDebug::load("dev_size_mb=64 zbc=managed zone_size_mb=4 zone_max_open=4");
+    let disk = &module.drives(bench, 1)[0];
+    let refusal = bench.plan(disk, Policy::FULL).expect_err("a zoned drive");
+    json!({"refusal": refusal.to_string()})
 }
 
 /// Change an option of the loaded module.
