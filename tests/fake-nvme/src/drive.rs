@@ -59,6 +59,12 @@ impl Drive {
         file(&self.lock().folder, namespace)
     }
 
+    /// The numbers of its namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<u32> {
+        self.lock().spec.namespaces.iter().map(|one| one.id).collect()
+    }
+
     /// The whole content of a namespace.
     ///
     /// # Panics

@@ -66,7 +66,8 @@ impl Link {
             return Err(nonsense("no command"));
         }
         let command = Command(unit.bytes[8..72].try_into().map_err(|_| nonsense("a short command"))?);
-        let data = match (command.sends(), command.is_in_capsule()) {
+        // A command that may send data need not have any, as Set Features.
+        let data = match (command.sends() && command.length() > 0, command.is_in_capsule()) {
             (false, _) => Vec::new(),
             (true, true) => {
                 let data = unit.bytes.get(unit.data..).unwrap_or_default();
@@ -80,7 +81,7 @@ impl Link {
     /// Have the host send the data of `command`.
     fn fetch(&mut self, command: &Command) -> io::Result<Vec<u8>> {
         let length = command.length();
-        if length == 0 || length > UNIT_LIMIT {
+        if length > UNIT_LIMIT {
             return Err(nonsense("a transfer of that length"));
         }
         let mut ask = header(READY_TO_TRANSFER, 0, 24, 24, 0);

@@ -86,6 +86,8 @@ fn it_says_what_it_is() {
     assert_eq!(ask(0, 1).expect("a namespace")[..8], 4096_u64.to_le_bytes());
     assert_eq!(ask(0, 0xb).expect("inactive")[..8], [0; 8]);
     assert_eq!(ask(0x42, 0).expect_err("no such page"), 0x02);
+    let queues = Ask { opcode: 0x09, cdw10: 7, ..Ask::default() };
+    assert_eq!(done(&mut admin, queues), Ok(()), "a feature without data");
     assert_eq!(Host::connect(&house.server, "two", 0, 0xffff).err(), Some(Some(0x182)));
 }
 

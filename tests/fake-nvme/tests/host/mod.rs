@@ -65,7 +65,7 @@ impl Host {
             entry[at..at + 4].copy_from_slice(&value.to_le_bytes());
         }
         // Little data goes with the command, as Linux does it.
-        let in_capsule = data.len() <= 8192;
+        let in_capsule = (1..=8192).contains(&data.len());
         Some(self.run(entry, data, in_capsule)?.map(|(data, _)| data))
     }
 
