@@ -1,6 +1,6 @@
 //! The evidence of an erase: fetched from billetd, matched to a disk, verified by the agent's own command.
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{ffi::OsStr, fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -25,9 +25,31 @@ pub struct Erasure<'a> {
 /// # Errors
 /// When billetd does not answer or its answer has no list.
 pub async fn fetch(api: &Api, id: &str) -> Result<Vec<Value>> {
-    let answer = api.get(&format!("/v1/nodes/{id}/erasures")).await.context("fetch the evidence")?;
+    let answer = whole(api, id).await?;
     let list = answer.get("erasures").and_then(Value::as_array).context("the answer has no erasures")?;
     Ok(list.clone())
+}
+
+async fn whole(api: &Api, id: &str) -> Result<Value> {
+    api.get(&format!("/v1/nodes/{id}/erasures")).await.context("fetch the evidence")
+}
+
+/// Keep the whole chain of a node in `file`, and let `billet-agent evidence verify`
+/// judge it, with billetd's own certificate pinned.
+///
+/// # Errors
+/// When it is refused; the reason is quoted.
+pub async fn verify_chain(api: &Api, id: &str, agent: &Path, file: &Path) -> Result<()> {
+    let keys = api.get("/v1/evidence/keys").await.context("fetch billetd's certificate")?;
+    let key = keys.pointer("/keys/0/certificate").and_then(Value::as_str).context("billetd has no key")?;
+    let pem = file.with_extension("pem");
+    fs::write(&pem, key).with_context(|| format!("write {}", pem.display()))?;
+    keep(&whole(api, id).await?, file)?;
+    run(agent, file, &["--key".as_ref(), pem.as_os_str()]).await
+}
+
+fn keep(document: &Value, file: &Path) -> Result<()> {
+    fs::write(file, document.to_string()).with_context(|| format!("write {}", file.display()))
 }
 
 /// The full erasure, among `erasures`, of the disk with this serial number, which billetd has verified.
@@ -64,9 +86,14 @@ fn summary(erasures: &[&Value]) -> String {
 /// # Errors
 /// When it is refused; the reason is quoted.
 pub async fn verify(agent: &Path, document: &Value, file: &Path) -> Result<()> {
-    fs::write(file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
+    keep(document, file)?;
+    run(agent, file, &[]).await
+}
+
+async fn run(agent: &Path, file: &Path, more: &[&OsStr]) -> Result<()> {
     let run = Command::new(agent)
         .args(["evidence", "verify"])
+        .args(more)
         .arg(file)
         .stdin(Stdio::null())
         .kill_on_drop(true)

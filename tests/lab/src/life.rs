@@ -128,6 +128,8 @@ impl Story {
             evidence::verify(&self.agent, erasure.document, &file).await?;
             figures.methods.push(erasure.method.to_owned());
         }
+        let chain = self.out.join(format!("{}.erasures.json", self.machine.spec.name));
+        evidence::verify_chain(&self.api, id, &self.agent, &chain).await?;
         figures.evidence_verified = !figures.methods.is_empty();
         ensure!(self.disks_are_zero().await?, "the evidence is good but the disk is not all zero");
         Ok(())
