@@ -27,9 +27,11 @@ const LISTED: usize = 40;
 
 /// The documents a command carries so far. Each disk's is there from the moment
 /// it ended, whatever became of the others: while the step runs, when it
-/// succeeded and when it failed, in `command_result.clean_result`.
-fn documents(result: &CommandResult) -> Option<&Map<String, Value>> {
-    result.command_result.as_ref()?.get("clean_result")?.as_object()
+/// succeeded and when it failed, in `command_result.clean_result`. Other steps
+/// answer something else there.
+fn documents<'a>(step: &str, result: &'a CommandResult) -> Option<&'a Map<String, Value>> {
+    let result = result.command_result.as_ref().filter(|_| step.starts_with("erase_devices"))?;
+    result.get("clean_result")?.as_object()
 }
 
 /// Check that the result is this step's, keep its evidence and go on to the next
@@ -49,7 +51,7 @@ pub(super) async fn take_result(
             return Err(failed(details));
         }
     }
-    let count = documents(result).map_or(0, Map::len);
+    let count = documents(step, result).map_or(0, Map::len);
     if count > DEVICES_LIMIT {
         return Err(failed(format!(
             "the agent answered for {count} disks, more than {DEVICES_LIMIT}; check what runs on the machine"
@@ -57,7 +59,7 @@ pub(super) async fn take_result(
     }
     let certificate = inner.node(node.uuid).await?.agent.certificate.unwrap_or_default();
     let judge = |(device, document): (&String, &Value)| judged(node, step, device, document, &certificate);
-    let erasures: Vec<Erasure> = documents(result).into_iter().flatten().map(judge).collect();
+    let erasures: Vec<Erasure> = documents(step, result).into_iter().flatten().map(judge).collect();
     let ended = result.command_status == CommandStatus::Succeeded;
     if !erasures.is_empty() || ended {
         keep(inner, node, result, &erasures, ended).await?;
@@ -75,7 +77,7 @@ pub(super) async fn take_early(
     result: &CommandResult,
     kept: usize,
 ) -> Result<usize, EffectError> {
-    let count = documents(result).map_or(0, Map::len);
+    let count = documents(step, result).map_or(0, Map::len);
     if count > kept {
         take_result(inner, node, step, result).await?;
     }
