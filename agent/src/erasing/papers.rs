@@ -1,10 +1,11 @@
 //! What is said of each disk, signed: erased and how that is known, left alone
 //! and why, or tried and dirty.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use erase::{Context, Erased};
 use evidence::{Key, SignError};
+use model::{Algorithm, Hasher, inventory::Disk};
 use serde_json::{Value, json};
 
 use super::worker::{NotErased, now};
@@ -44,6 +45,11 @@ impl Papers {
         self.sign(body).map(Some)
     }
 
+    /// The document of a disk that was not even begun, or never answered, for `why`.
+    pub(crate) fn not_begun(&self, disk: &Disk, why: &str) -> Result<Value, PaperError> {
+        self.sign(self.context().not_begun(disk, why))
+    }
+
     fn sign(&self, body: Value) -> Result<Value, PaperError> {
         let signed = evidence::sign(body, &self.key)?;
         Ok(json!({ "body": signed.body, "signature": signed.signature }))
@@ -56,9 +62,21 @@ impl Papers {
             node: self.node.clone(),
             operation: self.operation.clone(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            agent_sha256: this_program(),
             boot_id: boot_id.map(|text| text.trim().to_owned()),
             issued_at: now(),
             clock_source: self.clock_source.to_owned(),
         }
     }
+}
+
+/// SHA-256 of this program: which of all that call themselves the same version it is.
+fn this_program() -> Option<String> {
+    static DIGEST: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.update(&std::fs::read("/proc/self/exe").ok()?);
+        Some(hasher.finish().hex())
+    };
+    DIGEST.get_or_init(read).clone()
 }

@@ -233,6 +233,11 @@ async fn evidence_of_the_disks_that_are_clean_outlives_the_failure_of_another() 
     assert!(!details.contains(&good.device.display().to_string()), "{details}");
     assert_eq!(body(&bench, &answer, &good.device)["result"], "clean");
     assert_eq!(good.read(3 << 30, 6), [0; 6]);
+    // The other leaves signed evidence too: that it was not even begun, and why.
+    let other = body(&bench, &answer, &bad.device);
+    assert_eq!((&other["result"], &other["level"]), (&"failed".into(), &"none".into()));
+    assert!(details.contains(other["reason"].as_str().unwrap()), "{other}");
+    assert_eq!(other["agent"]["sha256"].as_str().map(str::len), Some(64));
     let step = &answer.command_result.as_ref().unwrap()["clean_step"]["step"];
     assert_eq!(step, "erase_devices", "a failed step is echoed too");
 }

@@ -178,12 +178,14 @@ impl Work {
     /// Show the end of one disk at once: others may take days more.
     fn ended(&self, worker: usize, end: Result<End, Lost>) -> (Option<Value>, Option<String>) {
         let path = self.disks[worker].path();
-        let End { document, failure } = end.unwrap_or_else(|lost| End {
+        let End { mut document, failure } = end.unwrap_or_else(|lost| End {
             document: None,
             failure: Some(format!("{path}: not erased: {lost}")),
         });
         if let Some(failure) = &failure {
             tracing::error!(step = self.step, "{failure}");
+            // What cannot be signed is missing, and that is a failure already.
+            document = document.or_else(|| self.papers.not_begun(&self.disks[worker], failure).ok());
         }
         self.meter().end(&path, if failure.is_some() { Stage::Failed } else { Stage::Done });
         if let Some(document) = &document {

@@ -27,6 +27,8 @@ pub struct Context {
     pub operation: Option<String>,
     /// Version of the agent.
     pub agent_version: String,
+    /// SHA-256 of the agent's file, in hex.
+    pub agent_sha256: Option<String>,
     /// The kernel's `boot_id`: tells the boots of one node apart.
     pub boot_id: Option<String>,
     /// Now, RFC 3339.
@@ -113,7 +115,11 @@ fn frame(disk: &Disk, context: &Context, result: &str, level: Level) -> Value {
         "node": context.node,
         "operation": context.operation,
         "issued_at": context.issued_at,
-        "agent": {"version": context.agent_version, "boot_id": context.boot_id},
+        "agent": {
+            "version": context.agent_version,
+            "sha256": context.agent_sha256,
+            "boot_id": context.boot_id,
+        },
         "device": device(disk),
         "result": result,
         "level": level,
