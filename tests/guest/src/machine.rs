@@ -228,7 +228,7 @@ impl Guest {
         std::mem::take(&mut self.rows)
     }
 
-    /// A session on QEMU's control socket.
+    /// A session on QEMU's control socket, which is there when the guest has said something.
     #[must_use]
     pub fn qmp(&self) -> Qmp {
         Qmp::connect(&self.folder.path().join("qmp"))

@@ -51,3 +51,25 @@ fn drives_that_fail_lie_or_vanish_are_never_clean() {
     ];
     let _ = Machine::new().run(&BOOT, &rows);
 }
+
+#[test]
+fn a_drive_that_is_pulled_out_while_it_is_written_is_never_clean() {
+    let drives = ["PULLNVME", "PULLVIRTIO", "PULLSCSI"].map(|name| Drive::used(name, 32));
+    let [nvme, virtio, scsi] = &drives;
+    let mut guest = Machine::new()
+        .arguments(&["-device", "pcie-root-port,id=port1,chassis=1,slot=1"])
+        .arguments(&["-device", "pcie-root-port,id=port2,chassis=2,slot=2"])
+        .drive(nvme, "nvme,bus=port1,id=nvme-PULLNVME")
+        .drive(virtio, "virtio-blk-pci,bus=port2,id=virtio-PULLVIRTIO")
+        .arguments(&["-device", "virtio-scsi-pci,id=scsi"])
+        .drive(scsi, "scsi-hd,bus=scsi.0,id=scsi-PULLSCSI")
+        .start(&BOOT, &["pulled-nvme", "pulled-virtio", "pulled-scsi"]);
+    for (drive, kind) in drives.iter().zip(["nvme", "virtio", "scsi"]) {
+        guest.wait_for(drive.name());
+        guest.qmp().unplug(&format!("{kind}-{}", drive.name()));
+    }
+    let _ = guest.end();
+    for drive in &drives {
+        assert!(!drive.survivors().is_none(), "{} was erased before it was pulled out", drive.name());
+    }
+}

@@ -4,6 +4,7 @@ mod broken;
 mod cut;
 mod held;
 mod mapped;
+mod pulled;
 mod qemu;
 mod refused;
 mod sas;
@@ -18,5 +19,13 @@ use crate::bench::Bench;
 pub(crate) type Named = (&'static str, fn(&Bench) -> Value);
 
 /// All of them.
-pub(crate) const ROWS: &[&[Named]] =
-    &[qemu::ROWS, sas::ROWS, scsi_debug::ROWS, broken::ROWS, refused::ROWS, cut::ROWS, held::ROWS];
+pub(crate) const ROWS: &[&[Named]] = &[
+    qemu::ROWS,
+    sas::ROWS,
+    scsi_debug::ROWS,
+    broken::ROWS,
+    refused::ROWS,
+    cut::ROWS,
+    held::ROWS,
+    pulled::ROWS,
+];

@@ -42,8 +42,8 @@ pub(crate) const ROWS: &[Named] = &[
     ("sata-locked-for-good", locked_for_good),
 ];
 
-/// Sectors of these drives: 4 MiB.
-const BLOCKS: u64 = 8192;
+/// Sectors of these drives: 1 MiB.
+const BLOCKS: u64 = 2048;
 
 /// A drive in a slot of its own, with the old tenant's data in every sector.
 struct Used<'a> {
@@ -212,7 +212,7 @@ fn refuses(bench: &Bench) -> Value {
 /// A sector that cannot be read is not proven to be empty.
 fn unreadable(bench: &Bench) -> Value {
     let mut drive = Drive::new(Kind::Sas, BLOCKS);
-    drive.faults.unreadable = (4000..4200).collect();
+    drive.faults.unreadable = (1000..1100).collect();
     let used = Used::new(bench, drive);
     let words = used.not_erased(Policy { verify: erase::Verify::Full, ..Policy::FULL });
     json!({"words": words})
