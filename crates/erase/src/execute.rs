@@ -13,11 +13,10 @@ use crate::{
     canary::Canaries,
     marker::{Journal, Mark, Marker, Trace},
     opal::Ownership,
-    pace::Pace,
     prove::{Attempt, Expectation, Memory, Search, UNIT},
     seed::Draw,
     watch::Watch,
-    wipe::{Unwritten, WRITE_STEP, Wipe, WipeError},
+    wipe::{Unwritten, Wipe, WipeError},
     zones::Zones,
 };
 
@@ -84,15 +83,6 @@ impl Conditions<'_> {
     }
 }
 
-/// How the host's own writes are done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Writes {
-    /// With one, an overwrite that was cut off goes on where it was.
-    pub journal: Option<Journal>,
-    /// How much all disks that share it are written in a second, in place of the policy's limit for each.
-    pub pace: Option<Pace>,
-}
-
 /// Proof that a disk was erased, and read back as erased.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "report the proof: without it the disk counts as dirty"]
@@ -120,23 +110,32 @@ pub fn execute<D: Drive>(
     drive: &mut D,
     conditions: &mut Conditions,
 ) -> Result<Erased, EraseError> {
-    execute_writing(plan, drive, conditions, &Writes::default())
+    execute_with_journal(plan, drive, conditions, None)
 }
 
-/// [`execute`], with a say in how the host's own writes are done.
+/// [`execute`], with a journal by which an overwrite that was cut off goes on
+/// where it was.
 ///
 /// # Errors
 /// [`EraseError`]; the disk then counts as dirty.
-pub fn execute_writing<D: Drive>(
+pub fn execute_with_journal<D: Drive>(
     plan: Plan,
     drive: &mut D,
     conditions: &mut Conditions,
-    writes: &Writes,
+    journal: Option<&Journal>,
+) -> Result<Erased, EraseError> {
+    let marker = marker(&plan.subject, plan.policy, journal);
+    carry_out(plan, drive, conditions, marker.as_ref())
+}
+
+pub(crate) fn carry_out<D: Drive>(
+    plan: Plan,
+    drive: &mut D,
+    conditions: &mut Conditions,
+    marker: Option<&Marker>,
 ) -> Result<Erased, EraseError> {
     let Plan { subject, policy, methods, zones, opal, mut notes } = plan;
     same_disk(&subject, drive)?;
-    let marker = marker(&subject, policy, writes);
-    let own_pace = policy.rate_limit.map(Pace::new);
     let limit = policy.max_time.map(|most| conditions.time.elapsed().saturating_add(most));
     let mut run = Run {
         disk: subject.path(),
@@ -144,8 +143,7 @@ pub fn execute_writing<D: Drive>(
         zones: &zones,
         drive,
         conditions,
-        pace: writes.pace.as_ref().or(own_pace.as_ref()),
-        marker: marker.as_ref(),
+        marker,
         limit,
         attempts: Vec::new(),
     };
@@ -162,8 +160,8 @@ pub fn execute_writing<D: Drive>(
 
 /// What the disk says on itself while it is overwritten. Without a journal, and
 /// even without random numbers, it only says that somebody was at it.
-fn marker(subject: &Subject, policy: Policy, writes: &Writes) -> Option<Marker> {
-    let journal = writes.journal.clone().or_else(|| Journal::of_nobody().ok())?;
+fn marker(subject: &Subject, policy: Policy, journal: Option<&Journal>) -> Option<Marker> {
+    let journal = journal.cloned().or_else(|| Journal::of_nobody().ok())?;
     match policy.mode {
         Mode::Full => Marker::new(journal, subject, policy.passes),
         Mode::Metadata => None,
@@ -185,7 +183,6 @@ struct Run<'a, 'b, D> {
     zones: &'a Zones,
     drive: &'a mut D,
     conditions: &'a mut Conditions<'b>,
-    pace: Option<&'a Pace>,
     marker: Option<&'a Marker>,
     /// When to give up, by the conditions' time.
     limit: Option<Duration>,
@@ -290,10 +287,12 @@ impl<D: Drive> Run<'_, '_, D> {
                 notes.push("it was being overwritten by somebody else, and is overwritten anew".to_owned());
                 return None;
             }
-            Trace::Own(mark) if !methods.contains(&mark.method) => return None,
             Trace::Own(mark) => mark,
         };
-        let at = Bytes(mark.resume(WRITE_STEP));
+        if !methods.contains(&mark.method) || mark.is_at_the_start() {
+            return None;
+        }
+        let at = Bytes(mark.before);
         notes.push(format!("an overwrite that was cut off went on in pass {} at {at}", mark.pass + 1));
         let proof =
             self.record(mark.method, true, |run, answer| run.attempt(mark.method, Some(mark), answer));
@@ -339,7 +338,7 @@ impl<D: Drive> Run<'_, '_, D> {
         };
         // Only where something will be written: nothing else would make them go.
         let stamped = match from {
-            Some(mark) if mark.pass + 1 == self.policy.passes => self.zones.from(mark.resume(WRITE_STEP)),
+            Some(mark) if mark.pass + 1 == self.policy.passes => self.zones.from(mark.before),
             Some(_) | None => self.zones.clone(),
         };
         let canaries = Canaries::place(self.drive, &stamped, unit, &mut draw)?;
@@ -391,15 +390,8 @@ impl<D: Drive> Run<'_, '_, D> {
     ) -> Result<T, WipeError> {
         let Conditions { time, progress, .. } = &mut *self.conditions;
         let mut tell = |phase, done, total| progress(Progress { phase, done, total, estimate: None });
-        let wipe = Wipe {
-            zones,
-            time: &**time,
-            progress: &mut tell,
-            pace: self.pace,
-            marker: self.marker,
-            from,
-            limit: self.limit,
-        };
+        let wipe =
+            Wipe { zones, time: &**time, progress: &mut tell, marker: self.marker, from, limit: self.limit };
         with(wipe, self.drive)
     }
 

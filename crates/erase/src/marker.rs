@@ -2,7 +2,7 @@
 //! off goes on instead of beginning anew, and any agent sees that it was.
 //!
 //! A marker makes an erase shorter, so it is believed only when nobody but the
-//! erase itself can have written it (ADR 14): its HMAC is made with a key that a
+//! erase itself can have written it (ADR 15): its HMAC is made with a key that a
 //! tenant never sees, over the operation, this very disk and how it is erased.
 //! Whatever it says, canaries stand in all that is still to be written, and the
 //! sample is drawn from the whole disk.
@@ -26,6 +26,8 @@ const SMALLEST: u64 = 64 << 20;
 /// An overwrite goes on this much before the mark: a drive may have lost the
 /// last writes that it confirmed.
 const BACK: u64 = 1 << 30;
+/// An overwrite goes on at a multiple of this.
+const STEP: u64 = 1 << 20;
 /// Fewer characters could be guessed.
 const KEY_LENGTH: usize = 32;
 const MAC_LENGTH: usize = 32;
@@ -88,9 +90,9 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Where to go on, in whole `step`s.
-    pub(crate) fn resume(self, step: u64) -> u64 {
-        self.before.saturating_sub(BACK) / step * step
+    /// True when nothing would be saved.
+    pub(crate) fn is_at_the_start(self) -> bool {
+        self.pass == 0 && self.before == 0
     }
 }
 
@@ -101,7 +103,7 @@ pub(crate) enum Trace {
     None,
     /// A marker that is not of this journal, disk and policy, or is damaged.
     Foreign,
-    /// This erasure's own.
+    /// This erasure's own, some way back.
     Own(Mark),
 }
 
@@ -114,6 +116,8 @@ pub(crate) struct Marker {
     place: Range<u64>,
     passes: u8,
     size: u64,
+    /// [`BACK`], but for tests.
+    pub(crate) back: u64,
 }
 
 impl Marker {
@@ -133,7 +137,14 @@ impl Marker {
         about.extend(disk.size.0.to_le_bytes());
         about.extend(block.to_le_bytes());
         about.push(passes);
-        (disk.size.0 >= SMALLEST).then_some(Self { journal, about, place, passes, size: disk.size.0 })
+        (disk.size.0 >= SMALLEST).then_some(Self {
+            journal,
+            about,
+            place,
+            passes,
+            size: disk.size.0,
+            back: BACK,
+        })
     }
 
     /// Bytes that it takes.
@@ -162,7 +173,8 @@ impl Marker {
             _ => return None,
         };
         let before = u64::from_le_bytes(said[24..32].try_into().ok()?);
-        let mark = Mark { method, pass: said[17], before };
+        let safe = before.saturating_sub(self.back) / STEP * STEP;
+        let mark = Mark { method, pass: said[17], before: safe };
         (mark.pass < self.passes && before <= self.size).then_some(mark)
     }
 
@@ -225,7 +237,7 @@ mod tests {
     fn marker(journal: Journal, change: impl FnOnce(&mut Subject)) -> Marker {
         let mut subject = subject("sda");
         change(&mut subject);
-        Marker::new(journal, &subject, 2).expect("large enough")
+        Marker { back: 0, ..Marker::new(journal, &subject, 2).expect("large enough") }
     }
 
     fn own() -> Marker {
@@ -293,9 +305,17 @@ mod tests {
 
     #[test]
     fn a_mark_is_gone_back_from() {
-        let mark = |before| Mark { before, ..MARK };
-        assert_eq!(mark(BACK - 1).resume(1 << 20), 0);
-        assert_eq!(mark(BACK + (5 << 20) + 512).resume(1 << 20), 5 << 20);
+        let large = |back| {
+            let marker = marker(journal("op", "k"), |s| s.disk.size = Bytes(1 << 40));
+            Marker { back, ..marker }
+        };
+        for (before, want) in [(BACK - 1, 0), (BACK + (5 << 20) + 512, 5 << 20), (1 << 40, (1 << 40) - BACK)]
+        {
+            let bytes = large(0).encode(Mark { before, ..MARK }).expect("an overwrite has one");
+            let disk = marked();
+            disk.write_at(Bytes(4096), &bytes).expect("written");
+            assert_eq!(large(BACK).look(&disk), Trace::Own(Mark { before: want, ..MARK }));
+        }
     }
 
     #[test]

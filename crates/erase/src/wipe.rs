@@ -15,7 +15,6 @@ use crate::{
     canary::length,
     lanes::{self, Done},
     marker::{Mark, Marker},
-    pace::Pace,
     seed::Draw,
     zones::{Piece, Zones},
 };
@@ -23,7 +22,7 @@ use crate::{
 /// One `BLKZEROOUT`: large enough to be fast, small enough to show progress.
 const ZERO_STEP: u64 = 64 << 20;
 /// One write. All lanes write from the same buffer.
-pub(crate) const WRITE_STEP: u64 = 1 << 20;
+const WRITE_STEP: u64 = 1 << 20;
 /// How often the disk says how far it is; all of it is flushed before.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 /// The table of partitions goes before the first marker comes.
@@ -98,7 +97,6 @@ pub(crate) struct Wipe<'a> {
     pub(crate) zones: &'a Zones,
     pub(crate) time: &'a dyn Time,
     pub(crate) progress: &'a mut dyn FnMut(Phase, Bytes, Bytes),
-    pub(crate) pace: Option<&'a Pace>,
     pub(crate) marker: Option<&'a Marker>,
     /// Where an earlier agent got to: everything before it in this pass, and all
     /// passes before, are done.
@@ -115,7 +113,6 @@ impl Wipe<'_> {
         let mut trail = self.trail(Method::ZeroOut, 0);
         let mut done = total - zones.bytes().0;
         for piece in zones.steps(ZERO_STEP) {
-            self.pause(piece.length);
             zero(drive, piece)?;
             done += piece.length;
             self.after(drive, &mut trail, Phase::Zero, piece.at + piece.length, Bytes(done), Bytes(total))?;
@@ -123,7 +120,7 @@ impl Wipe<'_> {
         if let Some(marker) = self.marker {
             zero(drive, piece_of(marker))?;
         }
-        drive.sync().map_err(WipeError::Sync)
+        flush(drive)
     }
 
     /// Zeros over the zones, and `passes - 1` random passes before them.
@@ -147,7 +144,7 @@ impl Wipe<'_> {
         }
         if let Some(marker) = self.marker {
             write(drive, piece_of(marker), &pattern, &salvage)?;
-            drive.sync().map_err(WipeError::Sync)?;
+            flush(drive)?;
         }
         Ok(salvage.into_found())
     }
@@ -165,22 +162,16 @@ impl Wipe<'_> {
         let behind = whole * u64::from(pass) + whole - zones.bytes().0;
         let total = Bytes(whole * u64::from(passes));
         let mut trail = self.trail(Method::Overwrite, pass);
-        let pace = self.pace;
-        let work = |(): &mut (), piece: Piece| {
-            if let Some(pace) = pace {
-                pace.wait_for(piece.length);
-            }
-            write(drive, piece, pattern, salvage)
-        };
+        let work = |(): &mut (), piece: Piece| write(drive, piece, pattern, salvage);
         lanes::run(zones.steps(WRITE_STEP), || (), work, &mut |Done { bytes, before }| {
             self.after(drive, &mut trail, Phase::Overwrite, before, Bytes(behind + bytes), total)
         })?;
-        drive.sync().map_err(WipeError::Sync)
+        flush(drive)
     }
 
     /// Where this pass begins.
     fn start(&self, pass: u8) -> u64 {
-        self.from.filter(|from| from.pass == pass).map_or(0, |from| from.resume(WRITE_STEP))
+        self.from.filter(|from| from.pass == pass).map_or(0, |from| from.before)
     }
 
     fn around_marker(&self, zones: &Zones) -> Zones {
@@ -189,12 +180,6 @@ impl Wipe<'_> {
 
     fn trail(&self, method: Method, pass: u8) -> Trail {
         Trail { method, pass, last: self.time.elapsed() }
-    }
-
-    fn pause(&self, bytes: u64) {
-        if let Some(pace) = self.pace {
-            pace.wait_for(bytes);
-        }
     }
 
     /// Tell how far it is, on the disk too when it is time.
@@ -234,6 +219,14 @@ fn write(drive: &impl Target, piece: Piece, pattern: &[u8], salvage: &Salvage) -
     Ok(salvage.past(piece, || is_alive(drive, piece.at), write)?)
 }
 
+/// Everything written so far onto the medium.
+fn flush(drive: &impl Target) -> Result<(), WipeError> {
+    drive.sync().map_err(|err| match is_alive(drive, 0) {
+        true => WipeError::Sync(err),
+        false => WipeError::Gone { at: Bytes(0), err },
+    })
+}
+
 /// Whether the disk answers at all: its first block, its last, or the one before `at`.
 pub(crate) fn is_alive(drive: &impl Target, at: u64) -> bool {
     let block = drive.block().get();
@@ -265,7 +258,7 @@ impl Trail {
             return Ok(());
         }
         self.last = now;
-        drive.sync().map_err(WipeError::Sync)?;
+        flush(drive)?;
         let Some(bytes) = marker.encode(Mark { method: self.method, pass: self.pass, before }) else {
             return Ok(());
         };
@@ -273,6 +266,9 @@ impl Trail {
             tracing::warn!(%err, "the marker of the overwrite cannot be written");
             return Ok(());
         }
-        drive.sync().map_err(WipeError::Sync)
+        flush(drive)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,10 @@ pub const FIELDS: [(&str, &str); 16] = [
     ("force_shared", "Erase disks that somebody else may reach too: multipath, shared LUNs. Default false."),
     ("force_cluster_file_systems", "Erase disks with GPFS, VMFS, GFS2 or OCFS2 on them. Default false."),
     ("max_time_s", "The longest one disk may take, in seconds. Default: no limit."),
-    ("rate_limit_bytes_s", "The most that is written in a second, to all disks together, in bytes. Default: no limit."),
+    (
+        "rate_limit_bytes_s",
+        "The most that is written in a second, to all disks together, in bytes. Default: no limit.",
+    ),
     (
         "skip",
         "A list of root device hints: disks that match an entry are left alone and recorded as skipped.",
