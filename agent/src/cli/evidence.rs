@@ -68,7 +68,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut verdict = judge::judge(documents, &pinned, jiff::Timestamp::now());
     verdict.problems.splice(0..0, problems);
     for problem in &verdict.problems {
-        eprintln!("NOT PROVEN: {}", show::plain(problem));
+        // `eprintln!` panics when nobody reads any more.
+        writeln!(io::stderr(), "NOT PROVEN: {}", show::plain(problem)).ok();
     }
     let text = match format {
         Format::Table => show::table(&verdict),
