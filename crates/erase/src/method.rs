@@ -74,6 +74,18 @@ pub enum Level {
     Purge,
 }
 
+impl Level {
+    /// As certificates and policies name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::None => "none",
+            Level::Clear => "clear",
+            Level::Purge => "purge",
+        }
+    }
+}
+
 impl SelfErase {
     /// As certificates and commands name it.
     #[must_use]

@@ -132,7 +132,12 @@ pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<P
     };
     let methods: Vec<_> = methods.into_iter().filter(allowed).collect();
     if methods.is_empty() {
-        return Err(Refusal::BelowMinimum { disk: subject.path(), best, wanted: policy.min_level });
+        return Err(Refusal::BelowMinimum {
+            disk: subject.path(),
+            best,
+            wanted: policy.min_level,
+            why: notes,
+        });
     }
     let opal = ownership(abilities, policy, &mut notes);
     Ok(Plan { subject, policy, methods, zones, opal, notes })
@@ -205,15 +210,15 @@ fn notes_on(subject: &Subject) -> Vec<String> {
 }
 
 fn full_methods(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> Vec<Method> {
-    let by_host = if policy.passes > 1 {
-        notes.push(format!("{} passes are written by the host", policy.passes));
-        vec![Method::Overwrite]
-    } else {
-        vec![Method::ZeroOut, Method::Overwrite]
-    };
     let mut methods = by_drive(abilities, policy, notes);
-    if methods.is_empty() || policy.allow_fallback {
-        methods.extend(by_host);
+    if !methods.is_empty() && !policy.allow_fallback {
+        return methods;
+    }
+    if policy.passes > 1 {
+        notes.push(format!("{} passes are written by the host", policy.passes));
+        methods.push(Method::Overwrite);
+    } else {
+        methods.extend([Method::ZeroOut, Method::Overwrite]);
     }
     methods
 }

@@ -95,7 +95,8 @@ pub enum Refusal {
     },
     /// Nothing this program can do reaches the level asked for.
     #[error(
-        "{disk} can be erased to {best:?} here, and the policy wants {wanted:?}; lower min_level or destroy it"
+        "{disk} can be erased to {} here, and the policy wants {}{}; lower min_level or destroy it",
+        best.name(), wanted.name(), in_brackets(why)
     )]
     BelowMinimum {
         /// Device node.
@@ -104,10 +105,16 @@ pub enum Refusal {
         best: Level,
         /// What is asked for.
         wanted: Level,
+        /// Why nothing better, and what else is known of the disk.
+        why: Vec<String>,
     },
     /// A policy without passes would overwrite nothing.
     #[error("a policy of 0 passes erases nothing; ask for at least 1")]
     NoPasses,
+}
+
+fn in_brackets(words: &[String]) -> String {
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
 }
 
 impl Refusal {

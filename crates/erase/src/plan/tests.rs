@@ -141,11 +141,11 @@ fn whatever_speaks_against_it_is_said() {
         ),
         (
             |_, p| p.min_level = Level::Purge,
-            "refused: /dev/sda can be erased to Clear here, and the policy wants Purge; lower min_level or destroy it",
+            "refused: /dev/sda can be erased to clear here, and the policy wants purge; lower min_level or destroy it",
         ),
         (
             |_, p| (p.mode, p.min_level) = (Mode::Metadata, Level::Clear),
-            "refused: /dev/sda can be erased to None here, and the policy wants Clear; lower min_level or destroy it",
+            "refused: /dev/sda can be erased to none here, and the policy wants clear; lower min_level or destroy it",
         ),
         (|_, p| p.passes = 0, "refused: a policy of 0 passes erases nothing; ask for at least 1"),
     ];
