@@ -39,6 +39,11 @@ pub(crate) fn of_file(file: &Metadata) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
+/// Whether the kernel still has the block device numbered `device`.
+pub(crate) fn is_there(device: u64) -> bool {
+    Path::new("/sys/dev/block").join(format!("{}:{}", major(device), minor(device))).exists()
+}
+
 /// Kernel's 64-bit device number, as `stat` gives it: `gnu_dev_major`.
 fn major(device: u64) -> u64 {
     ((device >> 8) & 0xfff) | ((device >> 32) & !0xfff)

@@ -222,6 +222,19 @@ impl Device {
         Ok(self.size)
     }
 
+    /// How large the kernel says the disk is now; `None` when it has taken the
+    /// disk away and only this descriptor is left of it.
+    ///
+    /// # Errors
+    /// Whatever the kernel reports.
+    pub fn size_now(&self) -> io::Result<Option<Bytes>> {
+        match self.kind {
+            Kind::Block if !holders::is_there(self.file.metadata()?.rdev()) => Ok(None),
+            Kind::Block => Ok(Some(Bytes(sys::blk::size(&self.file)?))),
+            Kind::File => Ok(Some(Bytes(self.file.metadata()?.len()))),
+        }
+    }
+
     /// Have the kernel read the partition table again, so that `/dev/sda1`
     /// appears. Does nothing for a file.
     ///

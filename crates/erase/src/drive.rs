@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io, time::Duration};
 
 use disk::{Device, FakeDisk, Target};
+use model::Bytes;
 use serde::Serialize;
 
 use crate::{OpalKeys, SelfErase, ata, nvme, opal, scsi};
@@ -161,6 +162,14 @@ pub trait Drive: Target {
         Ok(None)
     }
 
+    /// How large the kernel says the disk is now; `None` when it is gone.
+    ///
+    /// # Errors
+    /// Whatever the kernel reports.
+    fn size_now(&mut self) -> io::Result<Option<Bytes>> {
+        Ok(Some(self.size()))
+    }
+
     /// Have the kernel forget the partitions that are gone.
     ///
     /// # Errors
@@ -201,6 +210,10 @@ impl Drive for Device {
 
     fn restore_size(&mut self) -> Result<Option<Answer>, CommandError> {
         ata::restore_size(self)
+    }
+
+    fn size_now(&mut self) -> io::Result<Option<Bytes>> {
+        Device::size_now(self)
     }
 
     fn reread_partitions(&mut self) -> io::Result<()> {

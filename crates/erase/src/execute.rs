@@ -11,6 +11,7 @@ use crate::{
     SelfErase, SelfEraseError, State, Subject, Time, Unproven,
     bad::BadBlocks,
     canary::Canaries,
+    cause,
     marker::{Journal, Mark, Marker, Trace},
     opal::Ownership,
     prove::{Attempt, Expectation, Memory, Search, UNIT},
@@ -154,7 +155,10 @@ pub(crate) fn carry_out<D: Drive>(
             notes.extend(forget_partitions(drive));
             Ok(Erased { subject, policy, method, attempts, proof, notes })
         }
-        Err(last) => Err(EraseError::NotErased { disk: subject.path(), attempts, last }),
+        Err(last) => {
+            let now = cause::look(drive, &last);
+            Err(EraseError::NotErased { disk: subject.path(), now, attempts, last })
+        }
     }
 }
 
@@ -220,6 +224,8 @@ impl<D: Drive> Run<'_, '_, D> {
         for &method in methods {
             match self.record(method, false, |run, answer| run.attempt(method, None, answer)) {
                 Ok(proof) => return Ok((method, proof)),
+                // Linux lets whoever reads meanwhile wait three minutes for each block.
+                Err(error) if error.is_still_running() => return Err(error),
                 Err(error) => last = Some(error),
             }
         }

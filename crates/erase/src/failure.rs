@@ -4,7 +4,7 @@ use std::io;
 
 use model::Bytes;
 
-use crate::{BadBlocks, CanaryError, SelfEraseError, Unproven, WipeError, prove::Attempt};
+use crate::{BadBlocks, CanaryError, Condition, SelfEraseError, Unproven, WipeError, prove::Attempt};
 
 /// Why a disk is not clean. It must not be given to another tenant.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +22,15 @@ pub enum EraseError {
         block: u64,
     },
     /// Every method was tried and none is proven.
-    #[error("{disk} is not erased after {} attempts; do not reuse it: retry, or destroy it", attempts.len())]
+    #[error(
+        "{disk} is not erased after {} attempts{}; do not reuse it: retry, or destroy it",
+        attempts.len(), now.as_ref().map(|now| format!("; {now}")).unwrap_or_default()
+    )]
     NotErased {
         /// Device node.
         disk: String,
+        /// What the drive is like now, where the last error leaves that open.
+        now: Option<Condition>,
         /// Everything that was tried.
         attempts: Vec<Attempt>,
         /// Why the last one failed.
@@ -109,6 +114,14 @@ pub enum AttemptError {
 }
 
 impl AttemptError {
+    /// True when the drive goes on erasing itself: nothing else can be tried.
+    pub(crate) fn is_still_running(&self) -> bool {
+        matches!(
+            self,
+            AttemptError::ByDrive(SelfEraseError::Stalled { .. } | SelfEraseError::TooLong { .. })
+        )
+    }
+
     fn verdict(&self) -> Verdict {
         match self {
             AttemptError::Incomplete { .. } | AttemptError::Unproven(Unproven::Unreadable { .. }) => {

@@ -14,6 +14,7 @@ mod abilities;
 mod ata;
 mod bad;
 mod canary;
+mod cause;
 mod certificate;
 mod cluster;
 mod drive;
@@ -46,6 +47,7 @@ pub use abilities::{
 };
 pub use bad::BadBlocks;
 pub use canary::CanaryError;
+pub use cause::Condition;
 pub use certificate::Context;
 pub use drive::{Answer, CommandError, Drive, Fraction, State};
 pub use execute::{Conditions, Erased, Phase, Progress, execute, execute_with_journal};

@@ -74,9 +74,9 @@ impl Watch<'_> {
             Err(SelfEraseError::Failed { answer }) => {
                 tracing::warn!(method = erase.name(), ?answer, "the drive says it failed; once more");
                 drive.recover()?;
-                self.once(drive, erase)
+                self.once(drive, erase).inspect_err(|_| usable(drive))
             }
-            outcome => outcome,
+            outcome => outcome.inspect_err(|_| usable(drive)),
         }
     }
 
@@ -152,6 +152,16 @@ impl Watch<'_> {
             Some(limit) if now > limit => Err(SelfEraseError::TooLong { limit: limit.saturating_sub(start) }),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// After an erase that did not end well: another way is tried, or the drive is
+/// handed over, and neither goes with a drive that refuses everything. What
+/// cannot be undone shows there.
+fn usable<D: Drive>(drive: &mut D) {
+    if matches!(drive.state(), Ok(State::Failed { .. } | State::Locked { .. })) {
+        let recovered = drive.recover();
+        tracing::debug!(?recovered, "after an erase that failed");
     }
 }
 

@@ -87,7 +87,7 @@ fn a_failure_leaves_its_kind_its_reason_and_its_blocks() {
         ),
         (AttemptError::Unproven(Unproven::StillThere { at: Bytes(0) }), "failed", &none, &none),
     ] {
-        let error = EraseError::NotErased { disk: "/dev/sda".to_owned(), attempts: vec![], last };
+        let error = EraseError::NotErased { disk: "/dev/sda".to_owned(), now: None, attempts: vec![], last };
         let body = subject.failed(&error, &Context::default());
         assert_eq!(body["result"], result);
         assert_eq!(
