@@ -23,12 +23,12 @@ impl Drive {
     /// # Panics
     /// When this machine's disk is full.
     #[must_use]
-    pub fn used(name: &str, mib: usize) -> Self {
+    pub fn used(name: &str, mib: u64) -> Self {
         let file = NamedTempFile::new().expect("a temporary file");
         let mut bytes = vec![0; STEP];
-        for at in (0..mib * STEP).step_by(STEP) {
-            secret::fill(&mut bytes, at as u64);
-            file.as_file().write_all_at(&bytes, at as u64).expect("room for a drive");
+        for at in (0..mib << 20).step_by(STEP) {
+            secret::fill(&mut bytes, at);
+            file.as_file().write_all_at(&bytes, at).expect("room for a drive");
         }
         Self { file, name: name.to_owned() }
     }

