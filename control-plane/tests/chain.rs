@@ -149,6 +149,19 @@ async fn a_chain_outlives_its_node_and_goes_on_after_kill_9() {
         assert_eq!(checked(&billetd, &node).await.len(), 2 * round);
         billetd.target(&node, "manage").await;
     }
+    // In pages, the links are the same ones.
+    let mut links = Vec::new();
+    let mut page = format!("/v1/nodes/{node}/erasures?limit=4");
+    loop {
+        let answer = billetd.get(&page).await;
+        links.extend(answer["erasures"].as_array().unwrap().clone());
+        let Some(next) = answer["next"].as_str() else { break };
+        page = next.trim_start_matches(&billetd.base).to_owned();
+    }
+    assert_eq!(links, checked(&billetd, &node).await);
+    let (status, _) =
+        billetd.call(reqwest::Method::GET, &format!("/v1/nodes/{node}/erasures?limit=x"), None).await;
+    assert_eq!(status, reqwest::StatusCode::BAD_REQUEST);
     billetd.call(reqwest::Method::DELETE, &format!("/v1/nodes/{node}"), None).await;
     assert_eq!(checked(&billetd, &node).await.len(), 6);
 }

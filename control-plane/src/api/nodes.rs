@@ -20,6 +20,9 @@ use crate::{
     view::{self, only},
 };
 
+/// The most links in one answer: some 30 MB.
+const ERASURES_LIMIT: u32 = 4096;
+
 /// The node of a path, by UUID or name.
 pub(super) async fn find(api: &Api, ident: &str) -> Result<Node, Failure> {
     api.store().find_node(ident).await?.ok_or_else(|| Failure::no_node(ident))
@@ -272,20 +275,33 @@ pub(super) async fn progress(
     Ok(Answer(api.conductor.progress(node.uuid).unwrap_or_else(|| json!({}))))
 }
 
-/// Evidence outlives its node, so a deleted node's UUID still answers.
+/// Evidence outlives its node, so a deleted node's UUID still answers. `marker`
+/// is the number of the last link that is known.
 pub(super) async fn erasures(
     State(api): State<Api>,
     Path(ident): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
 ) -> Result<Answer<Value>, Failure> {
     let uuid = match (api.store().find_node(&ident).await?, ident.parse()) {
         (Some(node), _) => node.uuid,
         (None, Ok(uuid)) => uuid,
         (None, Err(_)) => return Err(Failure::no_node(&ident)),
     };
-    let recorded = api.store().erasures(uuid).await?;
-    let head = api.store().head(uuid, &recorded)?;
+    let number = |key: &str| query.get(key).map(|text| text.parse::<u32>()).transpose();
+    let asked = number("marker").and_then(|marker| Ok((marker, number("limit")?)));
+    let (marker, limit) = asked.map_err(|_| Failure::bad_request("marker and limit are numbers."))?;
+    let limit = limit.filter(|limit| *limit > 0).unwrap_or(ERASURES_LIMIT).min(ERASURES_LIMIT);
+    // The head first: links that come in between are beyond it, and that is no gap.
+    let head = api.store().head(uuid).await?;
+    let recorded = api.store().erasures(uuid, marker.unwrap_or(0).into(), limit).await?;
     let shown: Vec<Value> = recorded.iter().map(view::erasure).collect();
-    Ok(Answer(json!({"erasures": shown, "head": head.to_value()})))
+    let mut answer = json!({"erasures": shown, "head": head.to_value()});
+    if let Some(last) = recorded.last().filter(|_| recorded.len() == limit as usize) {
+        let base = api.base();
+        answer["next"] =
+            format!("{base}/v1/nodes/{uuid}/erasures?limit={limit}&marker={}", last.sequence).into();
+    }
+    Ok(Answer(answer))
 }
 
 /// The certificates that evidence is countersigned with, the present one last.

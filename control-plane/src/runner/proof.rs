@@ -209,11 +209,10 @@ pub(super) async fn judge(inner: &Inner, node: &Node) -> Result<Option<Outcome>,
     let inventory = found.map(|found| found.inventory).unwrap_or(Value::Null);
     let erasures: Vec<Erasure> = inner
         .store
-        .erasures(node.uuid)
+        .erasures_of(node.uuid, node.operation.id, step)
         .await?
         .into_iter()
         .map(|recorded| recorded.erasure)
-        .filter(|erasure| erasure.operation == node.operation.id && erasure.step == step)
         .collect();
     missing_proof(&inventory, &erasures, step).map_err(refused)?;
     let now = inner.ask(node, "poll.get_hardware_info", Map::new()).await?.command_result;

@@ -190,31 +190,60 @@ fn read(node: Uuid, link: &Signed) -> Result<Link, StoreError> {
     Link::of(link).map_err(|err: ChainError| StoreError::Chain { node, err })
 }
 
+fn recorded(node: Uuid, row: &SqliteRow) -> Result<Recorded, StoreError> {
+    let link = signed(row)?;
+    let sequence = row.get::<i64, _>("sequence").cast_unsigned();
+    Ok(Recorded { sequence, erasure: Erasure::of_link(&link, node), link })
+}
+
 impl Store {
-    /// All that is known of the erasures of a node, oldest first.
+    /// What is known of the erasures of a node after link `after`, oldest first,
+    /// `limit` of them at most.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn erasures(&self, node: Uuid) -> Result<Vec<Recorded>, StoreError> {
-        let rows = sqlx::query("SELECT link FROM chain WHERE node_uuid = $1 ORDER BY sequence")
-            .bind(node.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("read evidence"))?;
-        let recorded = |row: &SqliteRow| {
-            let link = signed(row)?;
-            let sequence = read(node, &link)?.sequence;
-            Ok(Recorded { sequence, erasure: Erasure::of_link(&link, node), link })
-        };
-        rows.iter().map(recorded).collect()
+    pub async fn erasures(&self, node: Uuid, after: u64, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT sequence, link FROM chain WHERE node_uuid = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+        )
+        .bind(node.to_string())
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read evidence"))?;
+        rows.iter().map(|row| recorded(node, row)).collect()
     }
 
-    /// The signed length of a chain as [`Store::erasures`] returned it.
+    /// What is known of what `step` of `operation` erased, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn head(&self, node: Uuid, recorded: &[Recorded]) -> Result<Signed, StoreError> {
-        let last = recorded.last().map(|recorded| read(node, &recorded.link)).transpose()?;
+    pub async fn erasures_of(
+        &self,
+        node: Uuid,
+        operation: Uuid,
+        step: &str,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT sequence, link FROM chain WHERE operation = $1 AND step = $2 AND node_uuid = $3 ORDER BY sequence",
+        )
+        .bind(operation.to_string())
+        .bind(step)
+        .bind(node.to_string())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read evidence"))?;
+        rows.iter().map(|row| recorded(node, row)).collect()
+    }
+
+    /// The signed length of a node's chain.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn head(&self, node: Uuid) -> Result<Signed, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(failed("read evidence"))?;
+        let last = last(&mut connection, node).await?;
         self.notary.head(node, last.as_ref()).map_err(StoreError::Countersign)
     }
 
