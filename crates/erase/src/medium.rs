@@ -43,12 +43,22 @@ const IRONIC_LABELS: [&str; 2] = ["ir-vfd-dev", "vmedia_boot_iso"];
 const IPXE_LABEL: &str = "ipxe";
 /// Where loaders that follow the boot loader interface say what they came from
 /// (systemd-stub, systemd-boot, GRUB's bli module).
-const LOADER_PARTITION: &str =
-    "sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+const LOADER_PARTITION: &str = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// The vendor of UEFI's own variables (UEFI 2.10 3.3).
+const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// Where the kernel shows them.
+const VARIABLES: &str = "sys/firmware/efi/efivars";
 /// Directories between a disk and its USB device in sysfs; a few hubs deep.
 const ANCESTORS_LIMIT: usize = 24;
 
 impl Medium {
+    /// What `disk` is, as sysfs and the device nodes below `root` tell.
+    #[must_use]
+    pub fn read(root: &Path, disk: &Disk) -> Self {
+        let file = File::open(root.join("dev").join(&disk.name)).ok();
+        Self::of(root, disk, file.as_ref(), &[])
+    }
+
     /// What `disk` is, as sysfs below `root` and its own labels tell. Without
     /// `file`, which may fail to open, its labels are not known.
     pub(crate) fn of(root: &Path, disk: &Disk, file: Option<&File>, partitions: &[u64]) -> Self {
@@ -63,9 +73,12 @@ impl Medium {
         if stick && let Some(medium) = by_label(file, partitions) {
             return medium;
         }
-        match loaded_from(root, file, disk) {
+        let tables = Tables::read(file, disk);
+        match loaded_from(root, &tables) {
             Some(why) if stick => Self::BootStick(why),
             Some(why) => Self::BootDisk(why),
+            // The firmware may have started something that started us without it (kexec).
+            None if stick => booted_from(root, &tables).map_or(Self::Installed, Self::BootStick),
             None => Self::Installed,
         }
     }
@@ -119,19 +132,88 @@ fn label(file: &File, start: u64) -> io::Result<Option<String>> {
     Ok(if sector[1..].starts_with(b"CD001") { text(&sector[40..72]) } else { None })
 }
 
+/// What identifies the partitions of a disk.
+#[derive(Default)]
+struct Tables {
+    /// Partition number and GUID of its GPT.
+    partitions: Vec<(u32, gpt::Guid)>,
+    /// Disk identifier of its MBR.
+    mbr: Option<[u8; 4]>,
+}
+
+impl Tables {
+    fn read(file: &File, disk: &Disk) -> Self {
+        let length = usize::try_from(disk.size.0).unwrap_or(gpt::HEAD).min(gpt::HEAD);
+        let mut head = vec![0; length];
+        if file.read_exact_at(&mut head, 0).is_err() {
+            return Self::default();
+        }
+        let table = gpt::Table::parse(&head, disk.logical_block);
+        let partitions = table.map(|table| table.partitions()).unwrap_or_default();
+        Self {
+            partitions: partitions.iter().map(|partition| (partition.number, partition.id)).collect(),
+            mbr: mbr::is_present(&head).then(|| std::array::from_fn(|byte| head[440 + byte])),
+        }
+    }
+}
+
 /// Why the loader of this very kernel lies on the disk, if it says so.
-fn loaded_from(root: &Path, file: &File, disk: &Disk) -> Option<String> {
-    let variable = fs::read(root.join(LOADER_PARTITION)).ok()?;
-    // Four bytes of attributes, then UTF-16.
-    let units = variable.get(4..)?.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+fn loaded_from(root: &Path, tables: &Tables) -> Option<String> {
+    let variable = variable(root, LOADER_PARTITION)?;
+    let units = variable.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
     let partition: String = char::decode_utf16(units).flatten().take_while(|c| *c != '\0').collect();
-    let length = usize::try_from(disk.size.0).unwrap_or(gpt::HEAD).min(gpt::HEAD);
-    let mut head = vec![0; length];
-    file.read_exact_at(&mut head, 0).ok()?;
-    let table = gpt::Table::parse(&head, disk.logical_block).ok()?;
     let is_it = |id: &gpt::Guid| id.to_string().eq_ignore_ascii_case(&partition);
-    let found = table.partitions().iter().find(|known| is_it(&known.id))?.number;
-    Some(format!("its partition {found} holds the loader of this system"))
+    let (number, _) = tables.partitions.iter().find(|(_, id)| is_it(id))?;
+    Some(format!("its partition {number} holds the loader of this system"))
+}
+
+/// Why the firmware started this machine from the disk, by its boot entry.
+fn booted_from(root: &Path, tables: &Tables) -> Option<String> {
+    let current = variable(root, &format!("BootCurrent-{GLOBAL}"))?;
+    let name = format!("Boot{:04X}", u16::from_le_bytes([*current.first()?, *current.get(1)?]));
+    let entry = variable(root, &format!("{name}-{GLOBAL}"))?;
+    let is_here = match hard_drive(&entry)? {
+        Signature::Gpt(id) => tables.partitions.iter().any(|(_, known)| *known == id),
+        // Many sticks have none; zeros are nobody's name.
+        Signature::Mbr(id) => id != [0; 4] && tables.mbr == Some(id),
+    };
+    is_here.then(|| format!("the firmware booted from it, by {name}"))
+}
+
+/// How a boot entry tells disks apart.
+enum Signature {
+    Gpt(gpt::Guid),
+    Mbr([u8; 4]),
+}
+
+/// The hard drive node of a boot entry's device path (UEFI 2.10 3.1.3, 10.3.5.1).
+fn hard_drive(entry: &[u8]) -> Option<Signature> {
+    let u16_at = |at: usize| Some(usize::from(u16::from_le_bytes([*entry.get(at)?, *entry.get(at + 1)?])));
+    // Attributes, length of the path, a description that ends in a zero.
+    let paths = u16_at(4)?;
+    let mut at = (6..entry.len()).step_by(2).find(|at| u16_at(*at) == Some(0))? + 2;
+    let end = at.checked_add(paths)?.min(entry.len());
+    while at < end {
+        let node = entry.get(at..at.checked_add(u16_at(at + 2)?)?)?;
+        if let [4, 1, _, _, ..] = node
+            && node.len() >= 42
+        {
+            let id: [u8; 16] = node[24..40].try_into().ok()?;
+            return match node[41] {
+                2 => Some(Signature::Gpt(gpt::Guid(id))),
+                1 => Some(Signature::Mbr([id[0], id[1], id[2], id[3]])),
+                _ => None,
+            };
+        }
+        at += node.len().max(4);
+    }
+    None
+}
+
+/// The content of a UEFI variable in efivarfs, without its four bytes of attributes.
+fn variable(root: &Path, name: &str) -> Option<Vec<u8>> {
+    let content = fs::read(root.join(VARIABLES).join(name)).ok()?;
+    Some(content.get(4..)?.to_vec())
 }
 
 #[cfg(test)]
@@ -208,7 +290,7 @@ mod tests {
     #[test]
     fn the_disk_the_loader_names_is_the_one_we_were_started_from() {
         let root = tempfile::tempdir().expect("a directory");
-        let variable = root.path().join(LOADER_PARTITION);
+        let variable = root.path().join(VARIABLES).join(LOADER_PARTITION);
         fs::create_dir_all(variable.parent().expect("a parent")).expect("made");
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("disk");
@@ -233,5 +315,47 @@ mod tests {
         assert_eq!(of(&stick()), Medium::BootStick(why.into()));
         say("11111111-637E-4C52-8203-087AE10A820B");
         assert_eq!(of(&disk("sda")), Medium::Installed);
+    }
+
+    /// A boot entry: attributes, description, `PciRoot(0)`, `HD(1, …)`, the end.
+    fn entry(signature: [u8; 16], kind: u8) -> Vec<u8> {
+        let mut drive = vec![4, 1, 42, 0];
+        drive.extend([0; 20]);
+        drive.extend(signature);
+        drive.extend([2, kind]);
+        let path = [vec![2, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0], drive, vec![0x7f, 0xff, 4, 0]].concat();
+        let mut entry = vec![1, 0, 0, 0];
+        entry.extend(u16::try_from(path.len()).expect("short").to_le_bytes());
+        entry.extend("UEFI: Stick\0".encode_utf16().flat_map(u16::to_le_bytes));
+        entry.extend(path);
+        entry
+    }
+
+    #[test]
+    fn the_stick_the_firmware_booted_from_is_known_by_its_entry() {
+        let root = tempfile::tempdir().expect("a directory");
+        let folder = root.path().join(VARIABLES);
+        fs::create_dir_all(&folder).expect("made");
+        let set = |name: &str, content: &[u8]| {
+            fs::write(folder.join(format!("{name}-{GLOBAL}")), [&[7, 0, 0, 0], content].concat())
+                .expect("written");
+        };
+        let id = [0xde, 0xad, 0xbe, 0xef];
+        let signature = std::array::from_fn(|at| id.get(at).copied().unwrap_or(0));
+        let stick_with = |id: [u8; 4]| image(&[(440, &id), (510, &[0x55, 0xaa])]);
+        let of = |disk: &Disk, id| Medium::of(root.path(), disk, Some(&stick_with(id)), &[]);
+        let found = Medium::BootStick("the firmware booted from it, by Boot001A".into());
+        set("BootCurrent", &[0x1a, 0]);
+        assert_eq!(of(&stick(), id), Medium::Installed, "there is no such entry");
+        set("Boot001A", &entry(signature, 1));
+        assert_eq!(of(&stick(), id), found);
+        assert_eq!(of(&stick(), [1, 2, 3, 4]), Medium::Installed);
+        assert_eq!(of(&disk("sda"), id), Medium::Installed, "a disk of the machine is not spared for that");
+        set("Boot001A", &entry([0; 16], 1));
+        assert_eq!(of(&stick(), [0; 4]), Medium::Installed, "no signature is nobody's");
+        for cut in 0..entry(signature, 1).len() {
+            set("Boot001A", &entry(signature, 1)[..cut]);
+            let _ = of(&stick(), id);
+        }
     }
 }

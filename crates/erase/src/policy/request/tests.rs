@@ -162,3 +162,13 @@ fn wipe_special_filesystems_is_the_right_way_round() {
         assert_eq!(request.plan(subject, &Abilities::default()).is_ok(), forced, "{value}");
     }
 }
+
+#[test]
+fn the_documentation_has_every_field() {
+    let page = include_str!("../../../../../docs/erase.md");
+    let policy =
+        page.split("## The policy").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a chapter");
+    for (name, _) in FIELDS {
+        assert!(policy.contains(&format!("`{name}`")), "{name}");
+    }
+}
