@@ -156,7 +156,7 @@ pub(crate) fn carry_out<D: Drive>(
             Ok(Erased { subject, policy, method, attempts, proof, notes })
         }
         Err(last) => {
-            let now = cause::look(drive, &last);
+            let now = cause::look(drive, &last).map(Box::new);
             Err(EraseError::NotErased { disk: subject.path(), now, attempts, last })
         }
     }

@@ -30,7 +30,7 @@ pub enum EraseError {
         /// Device node.
         disk: String,
         /// What the drive is like now, where the last error leaves that open.
-        now: Option<Condition>,
+        now: Option<Box<Condition>>,
         /// Everything that was tried.
         attempts: Vec<Attempt>,
         /// Why the last one failed.
