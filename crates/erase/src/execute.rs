@@ -241,11 +241,30 @@ impl<D: Drive> Run<'_, '_, D> {
     ) -> Result<Option<(Method, Proof)>, AttemptError> {
         match self.drive.state() {
             Ok(State::Ready | State::Done { .. }) => Ok(None),
-            Ok(State::Failed { .. }) => Ok(self.recover("its last erase had failed", notes)),
+            Ok(State::Failed { .. }) => self.lead_out(methods, notes),
             Ok(State::Locked { .. }) => Ok(self.recover("it was locked", notes)),
-            Ok(State::Erasing { erase, .. }) => self.watch_on(erase, methods, notes),
+            Ok(State::Erasing { erase, .. }) => {
+                let found = format!("it was erasing itself by {} when this agent came", erase.name());
+                notes.push(found);
+                self.watch_on(erase, methods, notes)
+            }
             Err(error) => {
                 notes.push(format!("it did not say what it was doing: {}", chain(&error)));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Out of a failed erase. Some drives leave it only by another one, which then runs.
+    fn lead_out(
+        &mut self,
+        methods: &[Method],
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(Method, Proof)>, AttemptError> {
+        self.recover::<()>("its last erase had failed", notes);
+        match self.drive.state() {
+            Ok(State::Erasing { erase, .. }) => self.watch_on(erase, methods, notes),
+            Ok(State::Ready | State::Done { .. } | State::Failed { .. } | State::Locked { .. }) | Err(_) => {
                 Ok(None)
             }
         }
@@ -269,16 +288,16 @@ impl<D: Drive> Run<'_, '_, D> {
         notes: &mut Vec<String>,
     ) -> Result<Option<(Method, Proof)>, AttemptError> {
         let method = Method::ByDrive(erase);
-        notes.push(format!("it was erasing itself by {} when this agent came", erase.name()));
-        match self.conditions.watch(self.limit).until_done(self.drive) {
-            Ok(_) => {}
+        let ended = match self.conditions.watch(self.limit).until_done(self.drive) {
+            Ok(answer) => answer,
             Err(SelfEraseError::Failed { .. }) => return Ok(self.recover("that erase failed", notes)),
             Err(error) => return Err(error.into()),
-        }
+        };
         if !methods.contains(&method) || !Expectation::of(method).is_of_every_block() {
             return Ok(None);
         }
-        let proof = self.record(method, true, |run, _| {
+        let proof = self.record(method, true, |run, answer| {
+            *answer = ended;
             run.prove(method, &Canaries::default(), &Memory::default(), &BadBlocks::default())
         });
         Ok(proof.ok().map(|proof| (method, proof)))

@@ -122,6 +122,7 @@ pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<P
         Mode::Metadata => (vec![Method::Metadata], Zones::of_metadata(&subject)),
         Mode::Full => (full_methods(abilities, policy, &mut notes), Zones::whole(&subject)),
     };
+    let methods = of_hidden_namespaces(&subject, abilities, policy.mode, methods, &mut notes)?;
     // The list is in order of preference, and a fallback must not fall below the minimum either.
     let best = methods.iter().map(|method| method.level().0).max().unwrap_or(Level::None);
     let first = methods.first().map(|method| method.level().0);
@@ -207,6 +208,28 @@ fn notes_on(subject: &Subject) -> Vec<String> {
         subject.integrity.iter().map(|format| format!("its protection information {format} stays on")),
     );
     notes
+}
+
+/// A full erase leaves no old data on the drive, also where no disk of this machine shows it.
+fn of_hidden_namespaces(
+    subject: &Subject,
+    abilities: &Abilities,
+    mode: Mode,
+    methods: Vec<Method>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Method>, Refusal> {
+    let Some(hidden) = abilities.nvme.namespaces.hidden() else { return Ok(methods) };
+    if mode == Mode::Metadata {
+        notes.push(format!("left as it is, as no disk of this machine shows it: {hidden}"));
+        return Ok(methods);
+    }
+    let all = |method: &Method| abilities.nvme.left_by(*method).is_empty();
+    let methods: Vec<_> = methods.into_iter().filter(all).collect();
+    if methods.is_empty() {
+        return Err(Refusal::HiddenNamespaces { disk: subject.path(), hidden });
+    }
+    notes.push(format!("erased with the whole drive and not read back, as no disk shows it: {hidden}"));
+    Ok(methods)
 }
 
 fn full_methods(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> Vec<Method> {

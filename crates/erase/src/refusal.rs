@@ -93,6 +93,17 @@ pub enum Refusal {
         /// Device node.
         disk: String,
     },
+    /// The drive has namespaces that no disk of this machine shows, and nothing reaches them.
+    #[error(
+        "{disk} is on a drive with {hidden}, which no disk of this machine shows and no erase of the whole drive \
+         may reach; attach or delete it first"
+    )]
+    HiddenNamespaces {
+        /// Device node.
+        disk: String,
+        /// Their numbers.
+        hidden: String,
+    },
     /// Nothing this program can do reaches the level asked for.
     #[error(
         "{disk} can be erased to {} here, and the policy wants {}{}; lower min_level or destroy it",
@@ -134,6 +145,7 @@ impl Refusal {
             | Refusal::HostManaged { .. }
             | Refusal::InUse { .. }
             | Refusal::Empty { .. }
+            | Refusal::HiddenNamespaces { .. }
             | Refusal::BelowMinimum { .. }
             | Refusal::NoPasses => false,
         }

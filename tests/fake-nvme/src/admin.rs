@@ -15,6 +15,8 @@ const GET_FEATURES: u8 = 0x0a;
 const KEEP_ALIVE: u8 = 0x18;
 const FORMAT: u8 = 0x80;
 const SANITIZE: u8 = 0x84;
+/// AUSE: a failure of this sanitize may be left by being told to.
+const ALLOW_UNRESTRICTED_EXIT: u32 = 1 << 3;
 /// Log pages are no longer than this.
 const LOG_LIMIT: usize = 4096;
 
@@ -132,9 +134,13 @@ fn sanitize(drive: &mut Inside, command: &Command) -> Result<Answer, Failure> {
     Ok(Answer::default())
 }
 
-/// Allowed only where the failed sanitize allowed it (AUSE, bit 3).
+/// A sanitize that did not allow that a failure is left (AUSE) has failed: only one of its kind helps.
+fn failed_for_good(drive: &Inside) -> bool {
+    drive.sanitize.status == Status::Failed && drive.sanitize.cdw10 & ALLOW_UNRESTRICTED_EXIT == 0
+}
+
 fn leave_failure(drive: &mut Inside) -> Result<(), Failure> {
-    if drive.sanitize.status == Status::Failed && drive.sanitize.cdw10 & 1 << 3 == 0 {
+    if failed_for_good(drive) {
         return Err(Failure::SANITIZE_FAILED);
     }
     drive.sanitize.left = true;
@@ -145,6 +151,9 @@ fn begin(drive: &mut Inside, cdw10: u32, pattern: u32) -> Result<(), Failure> {
     let action = Action::of(cdw10 & 0b111).filter(|action| drive.spec.sanitizes.contains(action));
     if action.is_none() || drive.spec.faults.refuses_sanitize {
         return Err(Failure::INVALID_FIELD);
+    }
+    if failed_for_good(drive) && cdw10 & ALLOW_UNRESTRICTED_EXIT != 0 {
+        return Err(Failure::SANITIZE_FAILED);
     }
     drive.sanitize = Sanitize { status: Status::Running, cdw10, pattern, ..Sanitize::default() };
     Ok(())

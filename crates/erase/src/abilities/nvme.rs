@@ -173,11 +173,16 @@ impl Namespaces {
         }
     }
 
+    /// Those that no disk of this machine shows, by their names.
+    pub(crate) fn hidden(&self) -> Option<String> {
+        (!self.unattached.is_empty()).then(|| named(&self.unattached))
+    }
+
     /// Whose data an erase of the whole drive would destroy unasked.
     fn not_asked_for(&self) -> Option<String> {
         let others = self.attached.iter().filter(|id| **id != self.own).copied().collect::<Vec<_>>();
         if !others.is_empty() && !self.all_erased {
-            return Some(format!("{}, which is not erased now", named(&others)));
+            return Some(format!("{}, for which nobody asked", named(&others)));
         }
         (!self.unattached.is_empty() && self.other_controllers)
             .then(|| format!("{}, which may be another machine's", named(&self.unattached)))
@@ -185,9 +190,10 @@ impl Namespaces {
 }
 
 /// Namespaces as people write them, in hexadecimal like the rest of NVMe.
-pub(crate) fn named(ids: &[u32]) -> String {
+fn named(ids: &[u32]) -> String {
     let ids: Vec<_> = ids.iter().map(|id| format!("{id:#x}")).collect();
-    format!("namespace {}", ids.join(", "))
+    let what = if ids.len() == 1 { "namespace" } else { "namespaces" };
+    format!("{what} {}", ids.join(", "))
 }
 
 fn ids(list: &[u8]) -> Vec<u32> {
@@ -228,7 +234,7 @@ impl NvmeAbilities {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Abilities;
+    use crate::{Abilities, Policy, plan::tests::subject};
 
     fn controller(oacs: u8, fna: u8, sanicap: u8) -> Vec<u8> {
         let mut data = vec![0; IDENTIFY_LENGTH];
@@ -282,14 +288,14 @@ mod tests {
                 0b100,
                 0b010,
                 formats,
-                "nvme.sanitize.block would also erase namespace 0xf, which is not erased now",
+                "nvme.sanitize.block would also erase namespace 0xf, for which nobody asked",
             ),
             (
                 0b110,
                 0b010,
                 "",
                 "nvme.sanitize.block, nvme.format.crypto, nvme.format.user-data would also erase namespace 0xf, \
-                 which is not erased now",
+                 for which nobody asked",
             ),
         ] {
             let found = erases(&read(0b10, fna, sanicap, &[1, 15], &[1, 15]));
@@ -312,13 +318,30 @@ mod tests {
     }
 
     #[test]
+    fn a_drive_is_not_called_clean_while_a_namespace_that_no_disk_shows_holds_data() {
+        let plan = |sanicap, policy| {
+            let nvme = read(0b10, 0b000, sanicap, &[1], &[1, 0x1f]);
+            let abilities = Abilities { nvme, ..Abilities::default() };
+            crate::plan(subject("nvme0n1"), &abilities, policy)
+        };
+        let whole = plan(0b010, Policy { allow_fallback: true, ..Policy::FULL }).expect("it reaches all");
+        assert_eq!(whole.methods(), [Method::ByDrive(SelfErase::NvmeSanitize(Sanitize::Block))]);
+        let why = "erased with the whole drive and not read back, as no disk shows it: namespace 0x1f";
+        assert_eq!(whole.notes(), [why]);
+        let refusal = plan(0b000, Policy::FULL).expect_err("its data would stay");
+        let text = "/dev/nvme0n1 is on a drive with namespace 0x1f, ";
+        assert!(refusal.to_string().starts_with(text) && !refusal.is_skip(), "{refusal}");
+        let tables = plan(0b000, Policy::METADATA).expect("it says what it leaves");
+        assert_eq!(tables.notes(), ["left as it is, as no disk of this machine shows it: namespace 0x1f"]);
+    }
+
+    #[test]
     fn all_namespaces_of_a_drive_are_erased_by_it_one_after_another() {
         let other = Abilities::default;
         let disk = |own: u32, drive: &str| {
-            let mut disk = other();
-            disk.nvme = read(0b10, 0b000, 0b010, &[1, 10], &[1, 10]);
-            (disk.nvme.namespaces.own, disk.nvme.namespaces.drive) = (own, drive.to_owned());
-            disk
+            let mut nvme = read(0b10, 0b000, 0b010, &[1, 10], &[1, 10]);
+            (nvme.namespaces.own, nvme.namespaces.drive) = (own, drive.to_owned());
+            Abilities { nvme, ..Abilities::default() }
         };
         let mut disks = [other(), disk(1, "a"), disk(1, "b"), disk(10, "a"), other()];
         assert_eq!(in_turns(&mut disks), [vec![0], vec![1, 3], vec![2], vec![4]]);

@@ -162,6 +162,6 @@ fn a_reason_for_not_using_the_drive_s_own_erase_is_kept() {
     let plan = plan(subject("nvme0n1"), &abilities, Policy::FULL).expect("erasable");
     assert_eq!(
         plan.notes(),
-        ["nvme.format.crypto, nvme.format.user-data would also erase namespace 0x2, which is not erased now"]
+        ["nvme.format.crypto, nvme.format.user-data would also erase namespace 0x2, for which nobody asked"]
     );
 }

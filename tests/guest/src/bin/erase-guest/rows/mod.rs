@@ -4,6 +4,7 @@ mod broken;
 mod cut;
 mod held;
 mod mapped;
+mod nvme;
 mod pulled;
 mod qemu;
 mod refused;
@@ -28,4 +29,5 @@ pub(crate) const ROWS: &[&[Named]] = &[
     cut::ROWS,
     held::ROWS,
     pulled::ROWS,
+    nvme::ROWS,
 ];
