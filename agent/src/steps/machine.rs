@@ -1,8 +1,12 @@
 //! The machine as the steps see it: its inventory, its node, its key, and the
 //! way out.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use erase::Medium;
 use inventory::{Options, Root};
 use model::{
     hints::{self, RootDeviceHints},
@@ -151,7 +155,10 @@ impl Machine {
         let hints = self.root_hints()?;
         let mut disks = self.disks()?;
         // The operator's, lent by the BMC for a moment: no tenant's system goes there.
-        disks.retain(|disk| !erase::is_virtual_media(disk));
+        disks.retain(|disk| match Medium::read(Path::new("/"), disk) {
+            Medium::Installed | Medium::BootDisk(_) => true,
+            Medium::Virtual(_) | Medium::BootStick(_) => false,
+        });
         hints::choose(&disks, hints.as_ref()).cloned().map_err(|err| {
             let seen: Vec<String> =
                 disks.iter().map(|disk| format!("{} ({})", disk.path(), disk.size)).collect();
