@@ -65,7 +65,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             Err(error) => problems.push(format!("{}: {error:#}", file.display())),
         }
     }
-    let mut verdict = judge::judge(documents, &pinned, jiff::Timestamp::now());
+    let now = jiff::Timestamp::now();
+    let mut verdict = judge::judge(documents, &pinned, now);
     verdict.problems.splice(0..0, problems);
     for problem in &verdict.problems {
         // `eprintln!` panics when nobody reads any more.
@@ -74,7 +75,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let text = match format {
         Format::Table => show::table(&verdict),
         Format::Json => format!("{}\n", show::json(&verdict)),
-        Format::Html => page::html(&verdict),
+        Format::Html => page::html(&verdict, now),
     };
     io::stdout().write_all(text.as_bytes()).context("writing to standard output")?;
     Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

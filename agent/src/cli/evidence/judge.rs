@@ -19,6 +19,8 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 pub(super) struct Finding {
     /// The file it came from.
     pub(super) from: String,
+    /// SHA-256 of the whole canonical document, in hex.
+    pub(super) digest: String,
     /// Its link's body; null without one.
     pub(super) link: Value,
     /// The certificate's body; null where there is none that is whole.
@@ -57,6 +59,9 @@ impl Verdict {
     }
 }
 
+/// Where a document was found, and its digest.
+type Origin = (String, String);
+
 /// A checked link and what it says.
 type Linked = (Link, Finding);
 
@@ -66,6 +71,7 @@ pub(super) fn judge(documents: Vec<Document>, pinned: &[CertificatePem], now: Ti
     let mut nodes: BTreeMap<String, (Vec<Linked>, Option<Head>)> = BTreeMap::new();
     for Document { from, signed } in documents {
         let mut problem = |text: String| verdict.problems.push(format!("{from}: {text}"));
+        let digest = chain::digest(&signed).unwrap_or_default();
         let body = match verified(&signed, pinned) {
             Ok(body) => body,
             Err(error) => {
@@ -84,14 +90,14 @@ pub(super) fn judge(documents: Vec<Document>, pinned: &[CertificatePem], now: Ti
         } else if Link::claimed(&body) {
             match Link::of(&signed) {
                 Ok(link) => {
-                    let finding = of_link(from.clone(), body, now, &mut problem);
+                    let finding = of_link((from.clone(), digest), body, now, &mut problem);
                     nodes.entry(link.node.clone()).or_default().0.push((link, finding));
                 }
                 Err(error) => problem(error.to_string()),
             }
         } else {
             let at = verdict.findings.len();
-            verdict.findings.push(alone(from.clone(), body, now, &mut problem));
+            verdict.findings.push(alone((from.clone(), digest), body, now, &mut problem));
             say_unproven(&verdict.findings[at..], &mut verdict.problems);
         }
     }
@@ -124,15 +130,20 @@ fn says_erased(certificate: &Value) -> bool {
 }
 
 /// A certificate without a link.
-fn alone(from: String, certificate: Value, now: Timestamp, problem: &mut dyn FnMut(String)) -> Finding {
+fn alone(
+    (from, digest): Origin,
+    certificate: Value,
+    now: Timestamp,
+    problem: &mut dyn FnMut(String),
+) -> Finding {
     let wrong = wrong_time(&certificate, &Value::Null, now);
     let proven = wrong.is_none() && says_erased(&certificate);
     wrong.into_iter().for_each(problem);
-    Finding { from, link: Value::Null, certificate, proven }
+    Finding { from, digest, link: Value::Null, certificate, proven }
 }
 
 /// A link, whose signature holds. What billetd judged is judged again.
-fn of_link(from: String, link: Value, now: Timestamp, problem: &mut dyn FnMut(String)) -> Finding {
+fn of_link((from, digest): Origin, link: Value, now: Timestamp, problem: &mut dyn FnMut(String)) -> Finding {
     let accepted = link.get("verified") == Some(&Value::Bool(true));
     let inner =
         serde_json::from_value::<Signed>(link["certificate"].clone()).map_err(|error| error.to_string());
@@ -153,7 +164,7 @@ fn of_link(from: String, link: Value, now: Timestamp, problem: &mut dyn FnMut(St
     if let (true, Some(objection)) = (accepted, objection) {
         problem(format!("the link says that billetd accepted this, and it does not hold: {objection}"));
     }
-    Finding { from, link, certificate, proven }
+    Finding { from, digest, link, certificate, proven }
 }
 
 /// The certificate in a link is about what the link is about.

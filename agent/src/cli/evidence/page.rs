@@ -15,11 +15,12 @@ body{font:11pt/1.4 sans-serif;margin:2em auto;max-width:50em}table{border-collap
 .no{color:#a00;font-weight:bold}section{border-top:2px solid #000;margin-top:1.5em}@media print{body{margin:0}section{break-before:page}tr{break-inside:avoid}}
 </style></head><body><h1>Evidence of erasure</h1>"#;
 
-/// The page.
-pub(super) fn html(verdict: &Verdict) -> String {
+/// The page, made `at` this time.
+pub(super) fn html(verdict: &Verdict, at: jiff::Timestamp) -> String {
     let mut out = HEAD.to_owned();
     let class = if verdict.holds() { "yes" } else { "no" };
     out += &format!("<p class={class}>{}</p>", escaped(&summary(verdict)));
+    out += &format!("<p>Checked at {at:.0} by billet-agent {}.</p>", env!("CARGO_PKG_VERSION"));
     if !verdict.problems.is_empty() {
         out += "<ul class=no>";
         verdict.problems.iter().for_each(|problem| out += &format!("<li>{}</li>", escaped(problem)));
@@ -40,7 +41,8 @@ pub(super) fn html(verdict: &Verdict) -> String {
     }
     out += "</table>";
     for finding in &verdict.findings {
-        out += &format!("<section><h2>{}</h2>", escaped(&finding.from));
+        let (from, digest) = (escaped(&finding.from), &finding.digest);
+        out += &format!("<section><h2>{from}</h2><p>SHA-256 of the document: {digest}</p>");
         value(&finding.certificate, DEPTH_LIMIT, &mut out);
         if !finding.link.is_null() {
             let mut link = finding.link.clone();

@@ -78,7 +78,7 @@ pub(super) fn table(verdict: &Verdict) -> String {
 
 /// For programs.
 pub(super) fn json(verdict: &Verdict) -> Value {
-    let finding = |finding: &Finding| json!({"from": finding.from, "proven": finding.proven, "link": finding.link, "certificate": finding.certificate});
+    let finding = |finding: &Finding| json!({"from": finding.from, "sha256": finding.digest, "proven": finding.proven, "link": finding.link, "certificate": finding.certificate});
     let chain = |piece: &super::judge::Piece| json!({"node": piece.node, "first": piece.links.0, "last": piece.links.1, "whole": piece.whole});
     json!({
         "ok": verdict.holds(),
