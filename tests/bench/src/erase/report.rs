@@ -167,7 +167,7 @@ mod tests {
         }
         let text = markdown(&[row], "how");
         assert!(
-            text.contains("| 8 × 1024 MiB, tmpfs | - | - | - | - | - | - | **-** | **-** | - MiB |"),
+            text.contains("| 8 × 1024 MiB, tmpfs | - | - | - | - | - | - | - | - | **-** | **-** | - MiB |"),
             "{text}"
         );
     }

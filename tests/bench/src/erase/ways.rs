@@ -50,13 +50,20 @@ pub(crate) const WAYS: &[Way] = &[
         name: "billet-agent, sample read back",
         role: Role::Ours,
         reads_all_back: false,
-        script: "$AGENT erase --yes --json --target $DEVS > $TMP/said",
+        script: "$AGENT erase --yes --json $DEVS > $TMP/said",
     },
     Way {
         name: "billet-agent, all read back",
         role: Role::Ours,
         reads_all_back: true,
-        script: "$AGENT erase --yes --json --verify-full --target $DEVS > $TMP/said",
+        script: "$AGENT erase --yes --json --verify-full $DEVS > $TMP/said",
+    },
+    Way {
+        name: "billet-agent, noise and zeros",
+        role: Role::Ours,
+        reads_all_back: false,
+        // More than one pass is never left to the kernel: the program's own writes.
+        script: r#"echo '{"passes": 2}' > $TMP/policy; $AGENT erase --yes --json --policy $TMP/policy $DEVS > $TMP/said"#,
     },
     Way {
         name: "dd bs=4M oflag=direct",
@@ -75,6 +82,12 @@ pub(crate) const WAYS: &[Way] = &[
         role: Role::Peer,
         reads_all_back: false,
         script: "each 'shred -n1 $DEV && sync $DEV'",
+    },
+    Way {
+        name: "shred -n1 -z",
+        role: Role::Peer,
+        reads_all_back: false,
+        script: "each 'shred -n1 -z $DEV && sync $DEV'",
     },
     Way {
         name: "nwipe, all read back",
