@@ -16,7 +16,6 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use erase::RateLimit;
@@ -29,10 +28,7 @@ use dossier::Dossier;
 use plan::Plans;
 use show::Show;
 
-use crate::{
-    command::chain,
-    erasing::{self, Load, Lost, Meter, Papers, Patience, Ready, Stage, Turns},
-};
+use crate::erasing::{Event, Order, Papers, Team, Writes};
 
 /// Input that is refused: nothing was written.
 const REFUSED: u8 = 2;
@@ -64,7 +60,6 @@ impl Refused {
 
 fn go(args: &Args) -> Result<anyhow::Result<ExitCode>, Refused> {
     let request = args.request().map_err(|err| Refused::because(format!("{err:#}")))?;
-    let limit = request.policy.rate_limit;
     let plans = Plans::of(found(args)?, request);
     if args.plan {
         let shown = if args.json { format!("{}\n", plans.json()) } else { plans.text() };
@@ -81,7 +76,7 @@ fn go(args: &Args) -> Result<anyhow::Result<ExitCode>, Refused> {
     // Not after days of erasing.
     let dossier = args.evidence.as_ref().map(Dossier::open).transpose();
     let dossier = dossier.map_err(|err| Refused::because(format!("{err:#}")))?;
-    Ok(erase(args, plans.ready(), limit.map(RateLimit::new), dossier))
+    Ok(erase(args, plans, dossier))
 }
 
 /// The disks that were named, each once.
@@ -117,69 +112,44 @@ fn permission(plans: &str) -> Result<(), &'static str> {
     if answer.trim() == "yes" { Ok(()) } else { Err("the answer was not yes") }
 }
 
-/// What every worker needs to know.
-struct Crew {
-    jobs: Vec<Mutex<Option<Ready>>>,
-    limit: Option<RateLimit>,
-    turns: Arc<Turns>,
-    meter: Mutex<Meter>,
-    show: Mutex<Show>,
-    papers: Papers,
-}
-
-/// How it went with one disk.
-struct End {
-    document: Option<Value>,
-    /// What was done, or why it is not clean.
-    words: Result<String, String>,
-}
-
-fn erase(
-    args: &Args,
-    ready: Vec<Ready>,
-    limit: Option<RateLimit>,
-    mut dossier: Option<Dossier>,
-) -> anyhow::Result<ExitCode> {
-    let paths: Vec<String> = ready.iter().map(|ready| ready.subject.path()).collect();
-    let crew = Arc::new(Crew {
-        limit,
-        turns: Arc::new(Turns::new(MOST_BUSY, Patience::REAL)),
-        meter: Mutex::new(Meter::new("erase", paths.iter().cloned())),
-        show: Mutex::new(Show::new(args.json, io::stderr().is_terminal())),
+fn erase(args: &Args, plans: Plans, dossier: Option<Dossier>) -> anyhow::Result<ExitCode> {
+    let Plans { disks, wish, planned, .. } = plans;
+    let show = Mutex::new(Show::new(args.json, io::stderr().is_terminal()));
+    let order = Order {
+        root: Root::live(),
+        disks,
+        writes: Writes { journal: None, limit: wish.request.policy.rate_limit.map(RateLimit::new) },
+        wish,
         papers: Papers {
             key: Arc::new(ephemeral_key()?),
             node: None,
             operation: None,
             clock_source: "system",
         },
-        jobs: ready.into_iter().map(|ready| Mutex::new(Some(ready))).collect(),
-    });
-    let theirs = Arc::clone(&crew);
-    let (mut documents, mut errors) = (Map::new(), Map::new());
-    erasing::all(
-        paths.len(),
-        &crew.turns,
-        move |worker| theirs.one_disk(worker),
-        |worker, end| {
-            let path = &paths[worker];
-            let End { document, words } = crew.ended(path, end);
-            let kept = match (&mut dossier, &document) {
-                (Some(dossier), Some(document)) => dossier.keep(path, document),
-                (None, _) | (_, None) => Ok(()),
-            };
-            documents.extend(document.map(|document| (path.clone(), document)));
-            match (&words, kept) {
-                (Ok(words), Ok(())) => say(words),
-                (Ok(_), Err(err)) => {
-                    errors.insert(path.clone(), format!("{err:#}").into());
-                }
-                (Err(why), _) => {
-                    errors.insert(path.clone(), why.as_str().into());
-                }
-            }
-            errors.get(path).and_then(Value::as_str).into_iter().for_each(say);
-        },
-    );
+        busy: MOST_BUSY,
+        name: "erase",
+    };
+    let kept = Arc::new(Mutex::new(Map::new()));
+    let lost = Arc::clone(&kept);
+    let watcher = move |event: Event| {
+        lock(&show).see(&event);
+        let Event::Ended { device, end } = event else { return };
+        // As each ends: whatever comes after, its document is there.
+        if let (Some(dossier), Some(document)) = (&dossier, &end.document)
+            && let Err(err) = dossier.keep(device, document)
+        {
+            lock(&lost).insert(device.to_owned(), format!("{err:#}").into());
+        }
+        say(end.words.as_ref().unwrap_or_else(|why| why));
+    };
+    let ends = Team::new(order, Box::new(watcher)).erase(planned.groups);
+    let mut errors = std::mem::take(&mut *lock(&kept));
+    errors.values().filter_map(Value::as_str).for_each(say);
+    let mut documents = Map::new();
+    for (path, end) in ends {
+        errors.extend(end.words.err().map(|why| (path.clone(), why.into())));
+        documents.extend(end.document.map(|document| (path, document)));
+    }
     let ok = errors.is_empty();
     if args.json {
         print(&serde_json::json!({ "ok": ok, "devices": documents, "errors": errors }));
@@ -187,50 +157,9 @@ fn erase(
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-impl Crew {
-    /// On a thread of its own: erase one disk and sign what there is to say.
-    fn one_disk(&self, worker: usize) -> End {
-        let job = self.jobs[worker].lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(ready) = job else {
-            let why = "it was begun twice; report this as a bug of billet-agent".to_owned();
-            return End { document: None, words: Err(why) };
-        };
-        let path = ready.subject.path();
-        let mut tell = |progress: erase::Progress| {
-            match erasing::load(&progress) {
-                Load::Heavy => self.turns.busy(worker),
-                Load::Light => self.turns.light(worker),
-                Load::ByDrive => self.turns.by_drive(worker),
-            }
-            self.meter().tell(&path, &progress, Instant::now());
-            self.show().meter(&self.meter);
-        };
-        let outcome = erasing::carry_out(&Root::live(), ready, self.limit.as_ref(), &mut tell);
-        let words = match &outcome {
-            Ok(erased) => Ok(plan::done(&path, erased)),
-            Err(err) => Err(format!("{path}: {}", chain(err))),
-        };
-        match self.papers.document(outcome.as_ref()) {
-            Ok(document) => End { document, words },
-            Err(err) => End { document: None, words: words.and(Err(format!("{path}: {}", chain(&err)))) },
-        }
-    }
-
-    fn ended(&self, path: &str, end: Result<End, Lost>) -> End {
-        let end = end
-            .unwrap_or_else(|lost| End { document: None, words: Err(format!("{path}: not erased: {lost}")) });
-        self.meter().end(path, if end.words.is_ok() { Stage::Done } else { Stage::Failed });
-        self.show().end(path, &end);
-        end
-    }
-
-    fn meter(&self) -> MutexGuard<'_, Meter> {
-        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn show(&self) -> MutexGuard<'_, Show> {
-        self.show.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic elsewhere leaves what is behind these locks whole: each change is one call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `eprintln!` panics when nobody reads any more, and evidence would be lost.

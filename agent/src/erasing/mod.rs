@@ -1,18 +1,21 @@
 //! Erasing disks of this machine, for the steps and for hands.
 //!
 //! ```text
-//! disk ─look()─▶ Ready ─carry_out()─▶ Erased ─▶ Papers ─▶ signed document
-//!                  └─▶ NotErased ──────┴──────▶ Papers ─▶ signed document, where there is something to sign
+//! disks ─look()─▶ Looked ─plan()─▶ groups ─carry_out()─▶ Erased ────▶ Papers ─▶ signed document
+//!           └────────────────┴─▶ NotErased ──────┴─────▶ Papers ─▶ signed document
 //! ```
 //!
-//! [`crew`] does so for all disks at once, [`Meter`] says how far they are.
+//! A [`Team`] does so for all disks at once, its [`Meter`] says how far they are.
 
 mod crew;
+mod look;
 mod meter;
 mod papers;
+mod team;
 mod worker;
 
-pub(crate) use crew::{Lost, Patience, Turns, all};
+pub(crate) use look::{Looked, Planned, Ready, Wish, look, plan};
 pub(crate) use meter::{Meter, Stage};
 pub(crate) use papers::Papers;
-pub(crate) use worker::{Load, NotErased, Ready, Wish, carry_out, load, look};
+pub(crate) use team::{End, Event, Order, Team};
+pub(crate) use worker::{NotErased, Writes};

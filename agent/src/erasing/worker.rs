@@ -1,34 +1,21 @@
-//! One disk: looked at, planned, opened for us alone, looked at again, erased.
+//! The disks of one group: opened for us alone, looked at again, erased one
+//! after another.
 
 use std::{error::Error, path::Path};
 
+use disk::Device;
 use erase::{
-    Abilities, Clock, Conditions, EraseError, Erased, Method, Mode, Phase, Plan, Policy, Progress, RateLimit,
-    Refusal, ReleaseError, Request, Sanitize, Seed, SelfErase, Subject, SubjectError, Throttled,
+    Clock, Conditions, EraseError, Erased, Journal, Phase, Progress, RateLimit, Refusal, ReleaseError, Seed,
+    Subject, SubjectError, Throttled,
 };
 use inventory::Root;
-use model::{Bytes, inventory::Disk};
+use model::Bytes;
 
+use super::look::{Planned, Ready, Wish, plan};
 use crate::chosen::{self, OpenChosenError};
 
 /// Less than this is written or read in a moment, and waits for nobody's turn.
 const LITTLE: Bytes = Bytes(1 << 30);
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Wish {
-    /// The policy, and which disks it is not for.
-    pub(crate) request: Request,
-    /// What a drive erases by itself within seconds, and of the other disks their
-    /// partition tables and signatures, whatever the policy's mode is.
-    pub(crate) express: bool,
-}
-
-/// A disk that may be erased.
-pub(crate) struct Ready {
-    pub(crate) subject: Subject,
-    pub(crate) plan: Plan,
-}
 
 /// Why a disk is not erased.
 #[derive(Debug, thiserror::Error)]
@@ -87,74 +74,89 @@ impl NotErased {
     }
 }
 
-/// Look at `disk` and plan its erasure. Writes nothing.
-///
-/// # Errors
-/// [`NotErased`]: it must not, or cannot, be erased so.
-pub(crate) fn look(disk: &Disk, wish: &Wish) -> Result<Ready, NotErased> {
-    let subject = Subject::read(Path::new("/"), disk)?;
-    // A disk that is left alone is not asked anything.
-    let left_alone = wish.request.skip.iter().any(|hints| hints.match_disk(disk));
-    let abilities =
-        if left_alone { Ok(Abilities::default()) } else { Abilities::read(Path::new(&disk.path())) };
-    let abilities = abilities.map_err(|err| NotErased::Abilities(err.into()))?;
-    match planned(&subject, &abilities, wish) {
-        Ok(plan) => Ok(Ready { subject, plan }),
-        Err(refusal) => Err(NotErased::Refused { subject: Box::new(subject), refusal }),
-    }
+/// How the host's own writes are done.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// With one, an overwrite that was cut off goes on where it was.
+    pub(crate) journal: Option<Journal>,
+    /// One for all disks: it is the host that is spared.
+    pub(crate) limit: Option<RateLimit>,
 }
 
-/// Express is one of two policies: a drive whose own erase fails is not clean
-/// because its partition table is gone.
-fn planned(subject: &Subject, abilities: &Abilities, wish: &Wish) -> Result<Plan, Refusal> {
-    let asked = wish.request.policy;
-    let plan = |policy| Request { policy, ..wish.request.clone() }.plan(subject.clone(), abilities);
-    if !wish.express {
-        return plan(asked);
-    }
-    let by_drive = plan(Policy { mode: Mode::Full, allow_fallback: false, ..asked })?;
-    if by_drive.methods().first().is_some_and(|method| is_quick(*method)) {
-        return Ok(by_drive);
-    }
-    let Policy { mode, min_level, .. } = Policy::METADATA;
-    plan(Policy { mode, min_level, ..asked })
+/// Where a group reports to.
+pub(crate) trait Listener {
+    /// The disk of this number is so far.
+    fn progress(&mut self, index: usize, progress: Progress);
+    /// The disk of this number is done with.
+    fn ended(&mut self, index: usize, outcome: Result<Erased, NotErased>);
 }
 
-/// Seconds, whatever the size of the drive.
-fn is_quick(method: Method) -> bool {
-    match method {
-        Method::ByDrive(
-            SelfErase::NvmeSanitize(how) | SelfErase::AtaSanitize(how) | SelfErase::ScsiSanitize(how),
-        ) => how != Sanitize::Overwrite,
-        Method::ByDrive(SelfErase::NvmeFormat(_) | SelfErase::OpalRevert) => true,
-        Method::ByDrive(SelfErase::AtaSecurity(_))
-        | Method::ZeroOut
-        | Method::Overwrite
-        | Method::Metadata => false,
-    }
-}
-
-/// Erase a disk that was looked at, if it still is what it was.
-///
-/// # Errors
-/// [`NotErased`]; after `Failed` it is dirty, else untouched.
+/// Erase a group. All its disks are held before the first is begun, and until
+/// the last is done: an erase of the whole drive reaches each of them.
 pub(crate) fn carry_out(
     root: &Root,
-    ready: Ready,
-    limit: Option<&RateLimit>,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Erased, NotErased> {
-    let Ready { subject, plan } = ready;
-    plan.release()?;
-    let mut drive = Throttled::new(chosen::open(root, &subject.disk)?, limit);
+    group: Vec<Ready>,
+    wish: &Wish,
+    writes: &Writes,
+    listener: &mut dyn Listener,
+) {
+    let mut devices = Vec::new();
+    let (mut held, mut all) = (Vec::new(), true);
+    for ready in group {
+        match hold(root, &ready) {
+            Ok(device) => {
+                devices.push((ready.looked.index, Throttled::new(device, writes.limit.as_ref())));
+                held.push(ready);
+            }
+            Err(err) => {
+                all = false;
+                listener.ended(ready.looked.index, Err(err));
+            }
+        }
+    }
+    if !all {
+        held = without_the_others(held, wish, listener);
+    }
+    for ready in held {
+        let Some((index, drive)) = devices.iter_mut().find(|(index, _)| *index == ready.looked.index) else {
+            continue;
+        };
+        let outcome = erase_one(ready, drive, writes.journal.as_ref(), &mut |progress| {
+            listener.progress(*index, progress)
+        });
+        listener.ended(*index, outcome);
+    }
+}
+
+/// Plan the rest of a group anew: it must reach nothing that is not held.
+fn without_the_others(held: Vec<Ready>, wish: &Wish, listener: &mut dyn Listener) -> Vec<Ready> {
+    let Planned { groups, refused } = plan(held.into_iter().map(|ready| ready.looked).collect(), wish);
+    refused.into_iter().for_each(|(index, err)| listener.ended(index, Err(err)));
+    groups.into_iter().flatten().collect()
+}
+
+/// The disk, ours alone, if it still is what it was.
+fn hold(root: &Root, ready: &Ready) -> Result<Device, NotErased> {
+    let subject = &ready.looked.subject;
+    ready.plan.release()?;
+    let device = chosen::open(root, &subject.disk)?;
     // Nobody else can change it any more; what was planned must still hold.
     if !subject.still_is(&Subject::read(Path::new("/"), &subject.disk)?) {
         return Err(NotErased::Changed);
     }
+    Ok(device)
+}
+
+fn erase_one(
+    ready: Ready,
+    drive: &mut Throttled<Device>,
+    journal: Option<&Journal>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Erased, NotErased> {
     let seed = Seed::random().map_err(NotErased::Random)?;
     let mut conditions = Conditions { seed, time: &mut Clock::new(now), progress };
-    erase::execute(plan, &mut drive, &mut conditions)
-        .map_err(|err| NotErased::Failed { subject: Box::new(subject), err: Box::new(err) })
+    erase::execute_with_journal(ready.plan, drive, &mut conditions, journal)
+        .map_err(|err| NotErased::Failed { subject: Box::new(ready.looked.subject), err: Box::new(err) })
 }
 
 /// RFC 3339, UTC.
@@ -164,7 +166,7 @@ pub(super) fn now() -> String {
 
 /// What a disk costs the host while it is so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Load {
+pub(super) enum Load {
     /// It keeps the host busy for long.
     Heavy,
     /// A moment's work.
@@ -174,7 +176,7 @@ pub(crate) enum Load {
 }
 
 /// What `progress` costs the host.
-pub(crate) fn load(progress: &Progress) -> Load {
+pub(super) fn load(progress: &Progress) -> Load {
     match progress.phase {
         Phase::ByDrive => Load::ByDrive,
         Phase::Canaries => Load::Light,

@@ -2,58 +2,65 @@
 
 use std::fmt::Write as _;
 
-use erase::{Erased, Level, Method, Mode, Request, Subject, Verify};
+use erase::{Level, Method, Plan, Request, Verify};
 use model::inventory::Disk;
 use serde_json::{Value, json};
 
 use crate::{
     command::chain,
-    erasing::{self, NotErased, Ready, Wish},
+    erasing::{self, Planned, Wish},
 };
 
 /// One plan or refusal a disk.
 pub(super) struct Plans {
-    verify: Verify,
-    disks: Vec<(Disk, Result<Ready, NotErased>)>,
+    pub(super) disks: Vec<Disk>,
+    pub(super) wish: Wish,
+    pub(super) planned: Planned,
 }
 
 impl Plans {
     /// Look at all the disks. Nothing is written.
     pub(super) fn of(disks: Vec<Disk>, request: Request) -> Self {
-        let verify = request.policy.verify;
         let wish = Wish { request, express: false };
-        let disks = disks.into_iter().map(|disk| {
-            let outcome = erasing::look(&disk, &wish);
-            (disk, outcome)
-        });
-        Self { verify, disks: disks.collect() }
+        let (mut looked, mut unknown) = (Vec::new(), Vec::new());
+        for (index, disk) in disks.iter().enumerate() {
+            match erasing::look(index, disk, &wish) {
+                Ok(one) => looked.push(one),
+                Err(err) => unknown.push((index, err)),
+            }
+        }
+        let mut planned = erasing::plan(looked, &wish);
+        planned.refused.extend(unknown);
+        Self { disks, wish, planned }
     }
 
     /// Why which disk will not be erased. Who names a disk that the policy skips
     /// has to decide.
     pub(super) fn refusals(&self) -> Vec<String> {
-        let refusal = |(disk, outcome): &(Disk, Result<Ready, NotErased>)| {
-            outcome.as_ref().err().map(|err| format!("{}: {}", disk.path(), chain(err)))
-        };
-        self.disks.iter().filter_map(refusal).collect()
+        let refused = self.planned.refused.iter();
+        refused.map(|(index, err)| format!("{}: {}", self.disks[*index].path(), chain(err))).collect()
     }
 
-    /// Those that may be erased.
-    pub(super) fn ready(self) -> Vec<Ready> {
-        self.disks.into_iter().filter_map(|(_, outcome)| outcome.ok()).collect()
+    fn outcome(&self, index: usize) -> Result<&Plan, String> {
+        let refused = self.planned.refused.iter().find(|(other, _)| *other == index);
+        if let Some((_, err)) = refused {
+            return Err(chain(err));
+        }
+        let ready = self.planned.groups.iter().flatten().find(|ready| ready.looked.index == index);
+        ready.map(|ready| &ready.plan).ok_or_else(|| "no plan was made for it".to_owned())
     }
 
     /// A few lines a disk.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for (disk, outcome) in &self.disks {
+        for (index, disk) in self.disks.iter().enumerate() {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", title(disk));
-            match outcome {
-                Err(err) => {
-                    let _ = writeln!(text, "  refused: {}", chain(err));
+            match self.outcome(index) {
+                Err(why) => {
+                    let _ = writeln!(text, "  refused: {why}");
                 }
-                Ok(Ready { plan, .. }) => {
+                Ok(plan) => {
                     for (index, method) in plan.methods().iter().enumerate() {
                         let (level, rule) = method.level();
                         let order = if index == 0 { "by" } else { "else by" };
@@ -71,7 +78,7 @@ impl Plans {
     }
 
     fn read_back(&self, methods: &[Method]) -> &'static str {
-        match self.verify {
+        match self.wish.request.policy.verify {
             _ if methods == [Method::Metadata] => "all that is erased",
             Verify::Sample => "some 5,000 blocks all over the disk, and the canaries",
             Verify::Full => "every block",
@@ -80,26 +87,27 @@ impl Plans {
 
     /// The same for programs.
     pub(super) fn json(&self) -> Value {
-        let disks: Vec<Value> = self.disks.iter().map(|(disk, outcome)| self.one(disk, outcome)).collect();
+        let disks: Vec<Value> = (0..self.disks.len()).map(|index| self.one(index)).collect();
         json!({ "plan": disks, "refused": self.refusals() })
     }
 
-    fn one(&self, disk: &Disk, outcome: &Result<Ready, NotErased>) -> Value {
+    fn one(&self, index: usize) -> Value {
+        let disk = &self.disks[index];
         let mut one = json!({
             "device": disk.path(),
             "model": disk.model,
             "serial": disk.serial,
             "bytes": disk.size.0,
         });
-        match outcome {
-            Err(err) => one["refused"] = chain(err).into(),
-            Ok(Ready { plan, .. }) => {
+        match self.outcome(index) {
+            Err(why) => one["refused"] = why.into(),
+            Ok(plan) => {
                 let method = |method: &Method| {
                     let (level, rule) = method.level();
                     json!({ "method": method.name(), "level": level, "rule": rule })
                 };
                 one["methods"] = plan.methods().iter().map(method).collect();
-                one["verify"] = json!(self.verify);
+                one["verify"] = json!(self.wish.request.policy.verify);
                 one["notes"] = json!(plan.notes());
             }
         }
@@ -121,17 +129,4 @@ fn words(level: Level) -> &'static str {
         Level::Clear => "clear",
         Level::Purge => "purge",
     }
-}
-
-/// What was done to one disk, in a line.
-pub(super) fn done(path: &str, erased: &Erased) -> String {
-    let what = match erased.policy.mode {
-        Mode::Full => "erased",
-        Mode::Metadata => "cleared of partition tables and signatures; its data is still there",
-    };
-    let Subject { disk, .. } = &erased.subject;
-    let serial = disk.serial.as_deref().map(|serial| format!(" (serial {serial})")).unwrap_or_default();
-    let (level, _) = erased.method.level();
-    let how = erased.method.name();
-    format!("{path}{serial} is {what}: {how}, {}, {} read back", words(level), erased.proof.bytes)
 }

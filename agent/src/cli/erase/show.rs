@@ -10,8 +10,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use wire::ipa::DeviceProgress;
 
-use super::{End, print};
-use crate::erasing::Meter;
+use super::print;
+use crate::erasing::{End, Event, Meter};
 
 /// The shortest time between two looks at the meter.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -34,8 +34,16 @@ impl Show {
         Self { json, terminal, screen, bars: BTreeMap::new(), shown: None }
     }
 
-    /// Show how far all of them are, when it is time.
-    pub(super) fn meter(&mut self, meter: &Mutex<Meter>) {
+    /// Show what happens.
+    pub(super) fn see(&mut self, event: &Event) {
+        match event {
+            Event::Progress(meter) => self.meter(meter),
+            Event::Ended { device, end } => self.end(device, end),
+        }
+    }
+
+    /// How far all of them are, when it is time.
+    fn meter(&mut self, meter: &Mutex<Meter>) {
         let wanted = self.json || self.terminal;
         if !wanted || self.shown.is_some_and(|shown| shown.elapsed() < INTERVAL) {
             return;
@@ -69,7 +77,7 @@ impl Show {
     }
 
     /// One is done with: its line goes, a program hears of it.
-    pub(super) fn end(&mut self, device: &str, end: &End) {
+    fn end(&mut self, device: &str, end: &End) {
         if let Some(bar) = self.bars.remove(device) {
             bar.finish_and_clear();
             self.screen.remove(&bar);
