@@ -53,7 +53,7 @@ pub use drive::{Answer, CommandError, Drive, Fraction, State};
 pub use execute::{Conditions, Erased, Phase, Progress, execute, execute_with_journal};
 pub use failure::{AttemptError, EraseError, Verdict};
 pub use marker::{Journal, WeakKey};
-pub use medium::{Medium, is_virtual_media};
+pub use medium::Medium;
 pub use method::{Level, Method, Sanitize, SecureErase, SecurityErase, SelfErase};
 pub use opal::OpalKeys;
 pub use plan::{Plan, ReleaseError, plan};

@@ -85,8 +85,7 @@ impl Medium {
 }
 
 /// True when the model alone tells that the management controller lends `disk`.
-#[must_use]
-pub fn is_virtual_media(disk: &Disk) -> bool {
+fn is_virtual_media(disk: &Disk) -> bool {
     let model = disk.model.as_deref().unwrap_or_default().to_ascii_lowercase();
     let by_usb = matches!(disk.transport, Some(Transport::Usb) | None);
     by_usb && NAMES.iter().any(|name| model.contains(name))
