@@ -116,10 +116,7 @@ pub enum AttemptError {
 impl AttemptError {
     /// True when the drive goes on erasing itself: nothing else can be tried.
     pub(crate) fn is_still_running(&self) -> bool {
-        matches!(
-            self,
-            AttemptError::ByDrive(SelfEraseError::Stalled { .. } | SelfEraseError::TooLong { .. })
-        )
+        matches!(self, AttemptError::ByDrive(SelfEraseError::Stalled { .. } | SelfEraseError::TooLong { .. }))
     }
 
     fn verdict(&self) -> Verdict {

@@ -352,3 +352,6 @@ fn gave_up(GaveUp { at, why, err }: GaveUp, found: Option<(BadBlocks, io::Error)
         (Why::Dying | Why::Gone, _) => Unproven::Gone { at, err },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,6 +174,18 @@ fn everything_but_the_bad_blocks_is_gone_and_they_are_listed() {
 }
 
 #[test]
+fn a_bad_block_in_the_place_of_a_canary_or_of_the_marker_is_only_a_bad_block() {
+    for at in [0, 4096, SIZE - 512] {
+        let mut disk = used();
+        disk.broken = at..at + 1;
+        let error = erase(&mut disk, TWO_PASSES, &marker("op", TWO_PASSES)).expect_err("a bad block");
+        assert_eq!(error.verdict(), Verdict::Incomplete, "{at}: {error:?}");
+        assert_eq!(error.bad_blocks().0.ranges(), vec![at..at + 512; 1]);
+        assert!(is_zero(&disk, 0..at) && is_zero(&disk, at + 512..SIZE));
+    }
+}
+
+#[test]
 fn a_disk_that_takes_no_writes_is_to_be_destroyed() {
     let mut disk = used();
     disk.broken = 2 * MIB..SIZE;
