@@ -116,3 +116,112 @@ fn is_quick(method: Method) -> bool {
         | Method::Metadata => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::erase::{Format, Medium, Namespaces, NvmeAbilities, Sanitizes, Zoned};
+    use model::{
+        Bytes,
+        inventory::{DiskKind, Transport},
+    };
+
+    use super::*;
+
+    fn subject(name: &str) -> Subject {
+        let block = 512.try_into().unwrap();
+        let disk = Disk {
+            name: name.to_owned(),
+            kind: DiskKind::Disk,
+            size: Bytes(64 << 20),
+            logical_block: block,
+            physical_block: block,
+            rotational: false,
+            read_only: false,
+            removable: false,
+            model: Some("Fake".to_owned()),
+            vendor: None,
+            serial: Some("S1".to_owned()),
+            serial_aliases: Vec::new(),
+            wwn: None,
+            hctl: None,
+            by_path: None,
+            by_path_aliases: Vec::new(),
+            transport: Some(Transport::Nvme),
+        };
+        Subject {
+            disk,
+            firmware: None,
+            partitions: Vec::new(),
+            users: Vec::new(),
+            stack: Vec::new(),
+            shared: Vec::new(),
+            cluster: Vec::new(),
+            zoned: Zoned::No,
+            integrity: None,
+            medium: Medium::Installed,
+            unread: Vec::new(),
+        }
+    }
+
+    /// Namespace `own` of a drive with namespaces 1 and 2 that sanitizes.
+    fn namespace(index: usize, own: u32) -> Looked {
+        let namespaces =
+            Namespaces { drive: "nqn S1".to_owned(), own, attached: vec![1, 2], ..Namespaces::default() };
+        let sanitize = Sanitizes { crypto: true, ..Sanitizes::default() };
+        let format = Some(Format { cryptographic: false, reaches_all: false });
+        let nvme = NvmeAbilities { sanitize, format, namespaces };
+        Looked {
+            index,
+            subject: subject(&format!("nvme0n{own}")),
+            abilities: Abilities { nvme, ..Abilities::default() },
+        }
+    }
+
+    fn wish(policy: Policy, express: bool) -> Wish {
+        Wish { request: policy.into(), express }
+    }
+
+    fn methods(planned: &Planned) -> Vec<Vec<(usize, String)>> {
+        let names = |ready: &Ready| {
+            let names: Vec<&str> = ready.plan.methods().iter().map(|method| method.name()).collect();
+            (ready.looked.index, names.join(" > "))
+        };
+        planned.groups.iter().map(|group| group.iter().map(names).collect()).collect()
+    }
+
+    #[test]
+    fn a_whole_drive_is_erased_only_when_all_its_namespaces_are() {
+        let full = wish(Policy { allow_fallback: true, ..Policy::FULL }, false);
+        let both = plan(vec![namespace(0, 1), namespace(1, 2)], &full);
+        let whole = "nvme.sanitize.crypto > nvme.format.user-data > zero-out > overwrite";
+        assert_eq!(methods(&both), [[(0, whole.to_owned()), (1, whole.to_owned())]]);
+        // The other is not asked for; in use; or left alone by the policy.
+        let own = "nvme.format.user-data > zero-out > overwrite";
+        let mut mounted = namespace(1, 2);
+        mounted.subject.users.push("the mount /srv".to_owned());
+        let mut skipping = full.clone();
+        skipping.request.skip.push(serde_json::from_str(r#"{"name": "/dev/nvme0n2"}"#).unwrap());
+        for (looked, wish) in [
+            (vec![namespace(0, 1)], &full),
+            (vec![namespace(0, 1), mounted], &full),
+            (vec![namespace(0, 1), namespace(1, 2)], &skipping),
+        ] {
+            let others = looked.len() - 1;
+            let planned = plan(looked, wish);
+            assert_eq!(methods(&planned), [[(0, own.to_owned())]]);
+            assert_eq!(planned.refused.len(), others);
+        }
+    }
+
+    /// Ironic's agent calls the express step a success when the drive's own erase
+    /// failed and the partition table alone is gone.
+    #[test]
+    fn an_express_erase_by_the_drive_has_no_lesser_one_behind_it() {
+        let express = wish(Policy { allow_fallback: true, ..Policy::FULL }, true);
+        let drive = plan(vec![namespace(0, 1), namespace(1, 2)], &express);
+        let own = "nvme.sanitize.crypto".to_owned();
+        assert_eq!(methods(&drive), [[(0, own.clone()), (1, own)]]);
+        let plain = Looked { index: 0, subject: subject("sda"), abilities: Abilities::default() };
+        assert_eq!(methods(&plan(vec![plain], &express)), [[(0, "metadata".to_owned())]]);
+    }
+}
