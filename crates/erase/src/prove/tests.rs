@@ -42,10 +42,8 @@ fn search_except(
 }
 
 fn place(outcome: Result<Proof, Unproven>) -> Bytes {
-    match outcome.expect_err("something is left") {
-        Unproven::StillThere { at } => at,
-        other => panic!("{other}"),
-    }
+    let Err(Unproven::StillThere { at }) = outcome else { panic!("{outcome:?}") };
+    at
 }
 
 #[test]
