@@ -49,6 +49,9 @@ impl Erased {
             Mode::Metadata => "metadata-clean",
         };
         let mut body = self.subject.frame(context, result, level);
+        if let Some(namespaces) = self.namespaces.record() {
+            body["device"]["namespaces"] = namespaces;
+        }
         body["policy"] = policy(self.policy);
         body["method"] = self.method.name().into();
         body["rule"] = rule.into();

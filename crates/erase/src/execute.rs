@@ -7,8 +7,8 @@ use disk::Target;
 use model::Bytes;
 
 use crate::{
-    Answer, AttemptError, CommandError, Drive, EraseError, Method, Mode, Plan, Policy, Proof, Seed,
-    SelfErase, SelfEraseError, State, Subject, Time, Unproven,
+    Answer, AttemptError, CommandError, Drive, EraseError, Method, Mode, Namespaces, Plan, Policy, Proof,
+    Seed, SelfErase, SelfEraseError, State, Subject, Time, Unproven,
     bad::BadBlocks,
     canary::Canaries,
     cause,
@@ -98,6 +98,8 @@ pub struct Erased {
     pub attempts: Vec<Attempt>,
     /// What was read back.
     pub proof: Proof,
+    /// Of its drive, where that is an NVMe drive.
+    pub namespaces: Namespaces,
     /// Why nothing better was done, and what else is worth knowing.
     pub notes: Vec<String>,
 }
@@ -135,7 +137,7 @@ pub(crate) fn carry_out<D: Drive>(
     conditions: &mut Conditions,
     marker: Option<&Marker>,
 ) -> Result<Erased, EraseError> {
-    let Plan { subject, policy, methods, zones, opal, mut notes } = plan;
+    let Plan { subject, policy, methods, zones, opal, namespaces, mut notes } = plan;
     same_disk(&subject, drive)?;
     let limit = policy.max_time.map(|most| conditions.time.elapsed().saturating_add(most));
     let mut run = Run {
@@ -153,7 +155,7 @@ pub(crate) fn carry_out<D: Drive>(
     match outcome {
         Ok((method, proof)) => {
             notes.extend(forget_partitions(drive));
-            Ok(Erased { subject, policy, method, attempts, proof, notes })
+            Ok(Erased { subject, policy, method, attempts, proof, namespaces, notes })
         }
         Err(last) => {
             let now = cause::look(drive, &last).map(Box::new);

@@ -5,8 +5,8 @@ use std::path::Path;
 use disk::{TearDownError, Tree, TreeError, tear_down};
 
 use crate::{
-    Abilities, Level, Medium, Method, Mode, Opal, OpalKeys, Policy, ReadOnly, Refusal, SelfErase, Subject,
-    Zoned, opal::Ownership, zones::Zones,
+    Abilities, Level, Medium, Method, Mode, Namespaces, Opal, OpalKeys, Policy, ReadOnly, Refusal, SelfErase,
+    Subject, Zoned, opal::Ownership, zones::Zones,
 };
 
 /// Permission to erase one disk in one way. Made only by [`plan`], and not
@@ -40,6 +40,8 @@ pub struct Plan {
     pub(crate) zones: Zones,
     /// To be reverted before anything else.
     pub(crate) opal: Option<Ownership>,
+    /// Of its drive, where that is an NVMe drive.
+    pub(crate) namespaces: Namespaces,
     /// Why not something better.
     pub(crate) notes: Vec<String>,
 }
@@ -141,7 +143,8 @@ pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<P
         });
     }
     let opal = ownership(abilities, policy, &mut notes);
-    Ok(Plan { subject, policy, methods, zones, opal, notes })
+    let namespaces = abilities.nvme.namespaces.clone();
+    Ok(Plan { subject, policy, methods, zones, opal, namespaces, notes })
 }
 
 fn refuse(subject: &Subject, policy: Policy) -> Result<(), Refusal> {

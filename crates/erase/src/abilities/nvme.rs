@@ -3,6 +3,7 @@
 
 use std::{fs::File, path::Path};
 
+use serde_json::json;
 use sys::nvme::{AdminError, IDENTIFY_LENGTH};
 
 use crate::{Method, Sanitize, SecureErase, SelfErase, nvme::is_no_nvme};
@@ -69,7 +70,12 @@ impl NvmeAbilities {
             Err(err) => return Err(AdminError::Kernel(err)),
         };
         let controller = sys::nvme::identify_controller(&node)?;
-        let attached = sys::nvme::active_namespaces(&node)?;
+        // NVMe 1.0 has no list, only how many there are.
+        let attached = match sys::nvme::active_namespaces(&node) {
+            Ok(list) => list,
+            Err(AdminError::Status(_)) => as_many_as(&controller),
+            Err(error) => return Err(error),
+        };
         // Controllers without namespace management do not know the list of allocated ones.
         let allocated = match sys::nvme::allocated_namespaces(&node) {
             Ok(list) => list,
@@ -173,6 +179,12 @@ impl Namespaces {
         }
     }
 
+    /// For the certificate; `None` when it is no NVMe drive.
+    pub(crate) fn record(&self) -> Option<serde_json::Value> {
+        let Self { own, attached, unattached, .. } = self;
+        (!attached.is_empty()).then(|| json!({"own": own, "attached": attached, "unattached": unattached}))
+    }
+
     /// Those that no disk of this machine shows, by their names.
     pub(crate) fn hidden(&self) -> Option<String> {
         (!self.unattached.is_empty()).then(|| named(&self.unattached))
@@ -194,6 +206,15 @@ fn named(ids: &[u32]) -> String {
     let ids: Vec<_> = ids.iter().map(|id| format!("{id:#x}")).collect();
     let what = if ids.len() == 1 { "namespace" } else { "namespaces" };
     format!("{what} {}", ids.join(", "))
+}
+
+/// A list of namespaces as a controller would give it that says only their number (NN).
+fn as_many_as(controller: &[u8]) -> Vec<u8> {
+    const NN: std::ops::Range<usize> = 516..520;
+    /// As many as fit in one list.
+    const MOST: u32 = 1024;
+    let number = controller.get(NN).and_then(|bytes| bytes.try_into().ok()).map_or(1, u32::from_le_bytes);
+    (1..=number.min(MOST)).flat_map(u32::to_le_bytes).collect()
 }
 
 fn ids(list: &[u8]) -> Vec<u32> {
@@ -347,6 +368,17 @@ mod tests {
         assert_eq!(in_turns(&mut disks), [vec![0], vec![1, 3], vec![2], vec![4]]);
         let whole = disks.each_ref().map(|disk| erases(&disk.nvme).0.starts_with("nvme.sanitize"));
         assert_eq!(whole, [false, true, false, true, false], "of drive b only one is erased");
+    }
+
+    #[test]
+    fn a_controller_without_lists_says_how_many_namespaces_it_has() {
+        let mut data = controller(0b10, 0, 0b010);
+        for (number, want) in [(0, vec![]), (1, vec![1]), (3, vec![1, 2, 3])] {
+            data[516] = number;
+            assert_eq!(ids(&as_many_as(&data)), want);
+        }
+        data[516..520].fill(0xff);
+        assert_eq!(as_many_as(&data).len(), IDENTIFY_LENGTH, "bounded");
     }
 
     #[test]
