@@ -44,8 +44,7 @@ impl ClusterKind {
 pub(crate) struct Look {
     /// Every sign of a cluster file system.
     pub(crate) found: Vec<Sign>,
-    /// The first byte that could not be read, and why: nothing is known about
-    /// what lies there.
+    /// The first place that was not looked at, and why.
     pub(crate) unread: Option<String>,
 }
 
@@ -103,6 +102,10 @@ const ENTRIES_LIMIT: u32 = 1024;
 const ENTRY_SIZES: std::ops::RangeInclusive<u32> = 128..=512;
 /// Tables chained in an extended partition; the kernel stops at 100 (msdos.c).
 const CHAIN_LIMIT: usize = 100;
+/// A disk with more partitions keeps its head moving for minutes; the rest is not looked at, which is noted.
+const STARTS_LIMIT: usize = 512;
+/// A disk that fails so often is not asked any more: each failure may take half a minute.
+const FAILURES_LIMIT: u32 = 3;
 /// Sector sizes a table may have been made for, whatever the disk's are now.
 const SECTORS: [u64; 2] = [512, 4096];
 
@@ -114,7 +117,7 @@ const SECTORS: [u64; 2] = [512, 4096];
 /// Whatever the kernel says when asked how large it is.
 pub(crate) fn look(mut file: &File, block: BlockSize, partitions: &[u64]) -> io::Result<Look> {
     let size = file.seek(SeekFrom::End(0))?;
-    let mut looking = Looking { file, size, look: Look::default() };
+    let mut looking = Looking { file, size, failures: 0, look: Look::default() };
     let mut starts = vec![0];
     starts.extend(partitions);
     for sector in SECTORS {
@@ -124,6 +127,10 @@ pub(crate) fn look(mut file: &File, block: BlockSize, partitions: &[u64]) -> io:
     starts.extend(looking.mbr(block.get()));
     starts.sort_unstable();
     starts.dedup();
+    if starts.len() > STARTS_LIMIT {
+        looking.unread(format!("byte {} and on: it has {} partitions", starts[STARTS_LIMIT], starts.len()));
+        starts.truncate(STARTS_LIMIT);
+    }
     starts.into_iter().for_each(|start| looking.signatures(start));
     looking.look.found.sort();
     looking.look.found.dedup();
@@ -133,6 +140,7 @@ pub(crate) fn look(mut file: &File, block: BlockSize, partitions: &[u64]) -> io:
 struct Looking<'a> {
     file: &'a File,
     size: u64,
+    failures: u32,
     look: Look,
 }
 
@@ -140,7 +148,7 @@ impl Looking<'_> {
     /// `length` bytes at `at`; `None` past the end, and where the disk fails.
     fn read(&mut self, at: u64, length: usize) -> Option<Vec<u8>> {
         let end = at.checked_add(length as u64)?;
-        if end > self.size {
+        if end > self.size || self.failures >= FAILURES_LIMIT {
             return None;
         }
         let mut bytes = vec![0; length];
@@ -148,10 +156,16 @@ impl Looking<'_> {
             Ok(()) => Some(bytes),
             Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => None,
             Err(err) => {
-                self.look.unread.get_or_insert_with(|| format!("byte {at}: {err}"));
+                self.failures += 1;
+                self.unread(format!("byte {at}: {err}"));
                 None
             }
         }
+    }
+
+    /// Only the first is kept: it says enough.
+    fn unread(&mut self, what: String) {
+        self.look.unread.get_or_insert(what);
     }
 
     fn found(&mut self, kind: ClusterKind, place: String) {

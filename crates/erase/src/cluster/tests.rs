@@ -136,10 +136,42 @@ fn hostile_tables_are_survived() {
 fn what_cannot_be_read_is_said() {
     // A process may seek in its own memory and read none of the first page.
     let memory = File::open("/proc/self/mem").expect("our own");
-    let mut looking = Looking { file: &memory, size: MIB, look: Look::default() };
+    let mut looking = Looking { file: &memory, size: MIB, failures: 0, look: Look::default() };
     looking.signatures(0);
+    assert_eq!(looking.failures, FAILURES_LIMIT, "a disk that fails is left in peace");
     let unread = looking.look.unread.expect("it says so");
     assert!(unread.starts_with("byte 65536: "), "{unread}");
+}
+
+#[test]
+fn a_disk_of_a_thousand_partitions_is_looked_at_for_a_while() {
+    let file = disk(&[((64 << 10) + 600 * 4096, &[0x01, 0x16, 0x19, 0x70])]);
+    let starts: Vec<u64> = (1..1000).map(|number| number * 4096).collect();
+    let block = 512.try_into().expect("a block size");
+    let look = look(&file, block, &starts).expect("readable");
+    assert_eq!(look.unread.as_deref(), Some("byte 2097152 and on: it has 1000 partitions"));
+    assert!(look.found.is_empty());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    /// Whatever the tables are: an end, and nothing read past the disk.
+    #[test]
+    fn any_bytes_are_survived(
+        mut tables in proptest::collection::vec(proptest::array::uniform32(0_u8..), 0..4),
+        at in proptest::sample::select(vec![0_u64, 446, 512, 512 + 72, 1024, 4096, 4096 + 72, MIB]),
+    ) {
+        let mut header = b"EFI PART".to_vec();
+        header.resize(512, 0);
+        header[72] = 2;
+        header[84] = 128;
+        let mbr = table(&[(0x05, 1), (0x0f, 2), (0xfb, 3), (0xee, u32::MAX)]);
+        let bytes = tables.drain(..).flatten().collect::<Vec<u8>>();
+        let file = disk(&[(0, &mbr), (512, &header), (4096, &header), (at, &bytes)]);
+        let block = 4096.try_into().expect("a block size");
+        let _ = look(&file, block, &[]).expect("readable");
+    }
 }
 
 /// util-linux's own images: the four kinds, and eighty others that are none.
