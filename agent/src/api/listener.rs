@@ -195,6 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_who_says_nothing_loses_its_place() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let identity = Identity::make("bench", &["127.0.0.1".parse().unwrap()]).unwrap();
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = tcp.local_addr().unwrap();
