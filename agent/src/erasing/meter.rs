@@ -61,7 +61,7 @@ impl Meter {
             estimate: None,
             samples: VecDeque::new(),
         };
-        let gauges = devices.into_iter().map(|device| (device, waiting.again())).collect();
+        let gauges = model::order::map(devices.into_iter().map(|device| (device, waiting.again())));
         Self { step, gauges }
     }
 
@@ -87,7 +87,7 @@ impl Meter {
     /// All of them at once.
     pub(crate) fn progress(&self, now: Instant) -> Progress {
         let mut gauges: Vec<(&String, &Gauge)> = self.gauges.iter().collect();
-        gauges.sort_by_key(|(_, gauge)| gauge.stage);
+        model::order::sort_by_key(&mut gauges, |(_, gauge)| gauge.stage);
         let devices: Vec<DeviceProgress> = gauges
             .iter()
             .take(Progress::LISTED_DEVICES)

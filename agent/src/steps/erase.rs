@@ -128,7 +128,7 @@ fn watcher(report: Reporter, step: &'static str) -> impl Fn(Event) + Send + Sync
 
 /// Every reason, up to a limit.
 fn told(mut failures: Vec<String>) -> String {
-    failures.sort();
+    model::order::sort(&mut failures);
     let more = failures.len().saturating_sub(MOST_TOLD);
     failures.truncate(MOST_TOLD);
     if more > 0 {

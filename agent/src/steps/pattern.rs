@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeSet, iter::Peekable, str::Chars};
 
+use model::order;
+
 /// The longest pattern taken, in characters.
 const LONGEST: usize = 512;
 /// How deep groups nest.
@@ -71,7 +73,7 @@ impl Pattern {
     /// Whether some part of `text` matches.
     pub(super) fn is_in(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().take(LONGEST_TEXT).collect();
-        !self.0.ends(&text, &(0..=text.len()).collect()).is_empty()
+        !self.0.ends(&text, &order::set(0..=text.len())).is_empty()
     }
 }
 
@@ -79,24 +81,24 @@ impl Node {
     /// Where matches end that begin at one of `starts`. Sets, not backtracking:
     /// no pattern takes exponential time.
     fn ends(&self, text: &[char], starts: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let at = |wanted: usize| starts.iter().copied().filter(|start| *start == wanted).collect();
+        let at = |wanted: usize| order::set(starts.iter().copied().filter(|start| *start == wanted));
         match self {
-            Node::One { among, negated } => starts
-                .iter()
-                .filter(|start| text.get(**start).is_some_and(|&c| is_among(c, among) != *negated))
-                .map(|start| start + 1)
-                .collect(),
+            Node::One { among, negated } => {
+                let fits = |c: &char| is_among(*c, among) != *negated;
+                let fitting = starts.iter().filter(|start| text.get(**start).is_some_and(fits));
+                order::set(fitting.map(|start| start + 1))
+            }
             Node::Start => at(0),
             Node::End => at(text.len()),
             Node::Sequence(nodes) => nodes.iter().fold(starts.clone(), |now, node| node.ends(text, &now)),
-            Node::Either(nodes) => nodes.iter().flat_map(|node| node.ends(text, starts)).collect(),
-            Node::Optional(node) => node.ends(text, starts).union(starts).copied().collect(),
+            Node::Either(nodes) => order::set(nodes.iter().flat_map(|node| node.ends(text, starts))),
+            Node::Optional(node) => order::set(node.ends(text, starts).union(starts).copied()),
             Node::Repeated(node) => {
                 let (mut all, mut fresh) = (BTreeSet::new(), node.ends(text, starts));
                 // Each round adds a position of the text at least, or is the last.
                 while !fresh.is_empty() {
                     all.extend(&fresh);
-                    fresh = node.ends(text, &fresh).difference(&all).copied().collect();
+                    fresh = order::set(node.ends(text, &fresh).difference(&all).copied());
                 }
                 all
             }

@@ -311,7 +311,7 @@ impl Table {
     fn last_gap(&self, wanted: u64) -> Option<(u64, u64)> {
         let mut taken: Vec<(u64, u64)> =
             self.used().map(|(_, entry)| (u64_at(entry, 32), u64_at(entry, 40) + 1)).collect();
-        taken.sort_unstable();
+        model::order::sort(&mut taken);
         let mut gaps = Vec::new();
         let mut free = self.first_usable();
         for (start, end) in taken {

@@ -70,7 +70,7 @@ impl Canaries {
             stamps.push((piece, stamp));
         }
         // The last unit of a zone may overlap the one before it: the later stamp would hide the earlier.
-        stamps.sort_by_key(|(piece, _)| *piece);
+        model::order::sort_by_key(&mut stamps, |(piece, _)| *piece);
         stamps.dedup_by(|later, earlier| later.0.at < earlier.0.at + earlier.0.length);
         let wanted = stamps.len();
         let mut refused = None;
@@ -120,14 +120,14 @@ fn kept(drive: &impl Target, stamps: Vec<(Piece, Vec<u8>)>) -> Result<Vec<(Piece
 
 fn places(units: u64, in_grid: u64, draw: &mut Draw) -> BTreeSet<u64> {
     if units <= CANARIES {
-        return (0..units).collect();
+        return model::order::set(0..units);
     }
     let half = CANARIES / 2;
     let of_last =
         |n: u64| u64::try_from(u128::from(units - 1) * u128::from(n) / u128::from(half - 1)).unwrap_or(0);
     // Where partitions begin; the last is the end of the disk.
     let grid = (0..half - 1).map(|n| of_last(n) / in_grid * in_grid).chain([units - 1]);
-    grid.chain((0..half).map(|_| draw.below(units))).collect()
+    model::order::set(grid.chain((0..half).map(|_| draw.below(units))))
 }
 
 pub(crate) fn length(piece: Piece) -> usize {

@@ -170,7 +170,7 @@ fn policy(policy: Policy) -> Value {
 fn lba_ranges(places: &BadBlocks, block: u64) -> Vec<[u64; 2]> {
     let mut ranges: Vec<_> =
         places.ranges().iter().map(|range| [range.start / block, range.end.div_ceil(block) - 1]).collect();
-    ranges.sort_unstable();
+    model::order::sort(&mut ranges);
     ranges
 }
 

@@ -125,14 +125,14 @@ pub(crate) fn look(mut file: &File, block: BlockSize, partitions: &[u64]) -> io:
         starts.extend(looking.gpt(size.saturating_sub(sector), sector));
     }
     starts.extend(looking.mbr(block.get()));
-    starts.sort_unstable();
+    model::order::sort(&mut starts);
     starts.dedup();
     if starts.len() > STARTS_LIMIT {
         looking.unread(format!("byte {} and on: it has {} partitions", starts[STARTS_LIMIT], starts.len()));
         starts.truncate(STARTS_LIMIT);
     }
     starts.into_iter().for_each(|start| looking.signatures(start));
-    looking.look.found.sort();
+    model::order::sort(&mut looking.look.found);
     looking.look.found.dedup();
     Ok(looking.look)
 }

@@ -295,7 +295,7 @@ impl Search<'_> {
         let drawn = indices.into_iter().filter_map(|index| self.zones.unit(index, self.unit));
         let mut pieces: Vec<_> = drawn.chain(self.canaries.iter().map(|(piece, _)| *piece)).collect();
         // In disk order: a spinning disk then sweeps once.
-        pieces.sort_unstable();
+        model::order::sort(&mut pieces);
         pieces
     }
 

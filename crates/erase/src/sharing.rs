@@ -41,7 +41,7 @@ fn other_paths(root: &Path, disk: &Disk) -> Vec<String> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| *name != disk.name)
         .collect();
-    twins.sort();
+    model::order::sort(&mut twins);
     twins
 }
 

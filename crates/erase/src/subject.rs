@@ -179,7 +179,7 @@ fn partition_dirs(dir: &Path) -> Result<Vec<PathBuf>, SubjectError> {
             found.push(path);
         }
     }
-    found.sort();
+    model::order::sort(&mut found);
     Ok(found)
 }
 

@@ -45,7 +45,7 @@ impl Zones {
             .map(|range| range.start / block * block..range.end.min(whole).next_multiple_of(block))
             .filter(|range| range.start < range.end)
             .collect();
-        ranges.sort_by_key(|range| range.start);
+        model::order::sort_by_key(&mut ranges, |range| range.start);
         let mut merged: Vec<Range<u64>> = Vec::new();
         for range in ranges {
             match merged.last_mut() {

@@ -26,7 +26,7 @@ impl Params {
     pub fn parse(text: &str) -> Self {
         let text = text.get(..MAX_BYTES).unwrap_or(text);
         let words = text.split_whitespace().filter_map(|word| word.split_once('='));
-        Self { values: words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
+        Self { values: model::order::map(words.map(|(name, value)| (name.to_owned(), value.to_owned()))) }
     }
 
     /// Read the file at `path`, usually `/proc/cmdline`. One that cannot be read has no parameters.

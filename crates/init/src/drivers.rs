@@ -129,8 +129,8 @@ impl Yard {
     /// Load the modules that drive `modaliases`.
     fn drive(&mut self, modaliases: &BTreeSet<String>) {
         let Some(pack) = &self.pack else { return };
-        let names: BTreeSet<String> =
-            modaliases.iter().flat_map(|modalias| pack.matching(modalias)).map(str::to_owned).collect();
+        let wanted = modaliases.iter().flat_map(|modalias| pack.matching(modalias));
+        let names = model::order::set(wanted.map(str::to_owned));
         self.load(&names.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
@@ -252,7 +252,7 @@ impl Drivers {
         let always: Vec<String> = yard.pack.iter().flat_map(Pack::always).map(str::to_owned).collect();
         let wanted =
             yard.pack.iter().flat_map(|pack| found.iter().flat_map(|modalias| pack.matching(modalias)));
-        let names: BTreeSet<String> = wanted.map(str::to_owned).chain(always).collect();
+        let names = model::order::set(wanted.map(str::to_owned).chain(always));
         yard.load(&names.iter().map(String::as_str).collect::<Vec<_>>()); // one plan: each block unpacked once
         drop(yard);
         self.board.news(|progress| progress.coldplugged = true);

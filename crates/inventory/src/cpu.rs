@@ -57,7 +57,7 @@ fn present(reader: &Reader<'_>) -> Vec<u32> {
     }
     let number = |name: &String| name.strip_prefix("cpu")?.parse().ok();
     let mut present: Vec<u32> = reader.list(CPUS).iter().filter_map(number).collect();
-    present.sort_unstable();
+    model::order::sort(&mut present);
     if present.is_empty() {
         reader.warn(CPUS, "lists no processor");
     }

@@ -83,7 +83,8 @@ fn is_numbered(name: &str, prefix: &str) -> bool {
 /// Disks that a multipath map stands for.
 fn multipath_members(reader: &Reader<'_>, names: &[String]) -> BTreeSet<String> {
     let is_map = |name: &&String| name.starts_with("dm-") && kind(reader, name) == Some(DiskKind::Multipath);
-    names.iter().filter(is_map).flat_map(|map| reader.list(format!("{BLOCK}/{map}/slaves"))).collect()
+    let slaves = |map: &String| reader.list(format!("{BLOCK}/{map}/slaves"));
+    model::order::set(names.iter().filter(is_map).flat_map(slaves))
 }
 
 /// A disk the caller named, whatever it is.

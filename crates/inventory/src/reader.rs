@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
     fn names(&self, path: &Path) -> io::Result<Vec<String>> {
         let real = self.resolve(path)?;
         let mut names = self.root.names(&real, limits::DIRECTORY_ENTRIES + 1)?;
-        names.sort_unstable();
+        model::order::sort(&mut names);
         if names.len() > limits::DIRECTORY_ENTRIES {
             self.warn(path, format_args!("has more than {} entries", limits::DIRECTORY_ENTRIES));
             names.truncate(limits::DIRECTORY_ENTRIES);

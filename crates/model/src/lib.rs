@@ -5,6 +5,7 @@ mod digest;
 pub mod hints;
 pub mod inventory;
 mod mac;
+pub mod order;
 mod secret;
 mod units;
 

@@ -102,7 +102,7 @@ impl Board {
 
     fn in_order(&self, state: &State) -> Vec<Lease> {
         let mut leases: Vec<Lease> = state.leases.values().cloned().collect();
-        leases.sort_by_key(|lease| !self.is_boot_nic(lease.mac)); // stable: then by number
+        model::order::sort_by_key(&mut leases, |lease| !self.is_boot_nic(lease.mac)); // stable: then by number
         leases
     }
 

@@ -210,8 +210,7 @@ fn wrong_time(certificate: &Value, link: &Value, now: Timestamp) -> Option<Strin
 fn one_chain(node: String, linked: Vec<Linked>, head: Option<Head>, verdict: &mut Verdict) {
     let signers = if verdict.pinned { Signers::Pinned } else { Signers::One };
     let links = linked.iter().map(|(link, _)| link.clone()).collect();
-    let mut by_digest: BTreeMap<String, Finding> =
-        linked.into_iter().map(|(link, finding)| (link.digest, finding)).collect();
+    let mut by_digest = model::order::map(linked.into_iter().map(|(link, finding)| (link.digest, finding)));
     let ordered = match chain::check(links, head.as_ref(), signers) {
         Ok(ordered) => ordered,
         Err(error) => {

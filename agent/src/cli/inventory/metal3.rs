@@ -171,7 +171,7 @@ impl From<&facts::Disk> for Storage {
 impl From<&facts::Cpu> for Cpu {
     fn from(cpu: &facts::Cpu) -> Self {
         let mut flags = cpu.flags.clone();
-        flags.sort();
+        model::order::sort(&mut flags);
         Self {
             arch: cpu.architecture.clone(),
             model: cpu.model_name.clone(),

@@ -166,9 +166,9 @@ impl Reading<'_> {
                 above.push(self.device(&path, Layer::Partition, deeper)?);
             }
         }
-        above.sort_by_key(|part| part.number);
+        model::order::sort_by_key(&mut above, |part| part.number);
         let mut holders = children(&dir.join("holders"));
-        holders.sort();
+        model::order::sort(&mut holders);
         for holder in holders {
             let holder = self.root.join("sys/block").join(holder.file_name().unwrap_or_default());
             above.push(self.device(&holder, layer_of(&holder), deeper)?);

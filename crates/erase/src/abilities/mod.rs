@@ -73,7 +73,7 @@ impl Abilities {
         erases.extend(self.ata.erases(notes));
         erases.extend(self.scsi.erases());
         // The order within a bus is its own; between them the level decides.
-        erases.sort_by_key(|erase| std::cmp::Reverse(Method::ByDrive(*erase).level().0));
+        model::order::sort_by_key(&mut erases, |erase| std::cmp::Reverse(Method::ByDrive(*erase).level().0));
         erases
     }
 }

@@ -121,7 +121,7 @@ impl<S: Read + Seek> Pack<S> {
     pub fn plan(&self, names: &[&str]) -> impl Iterator<Item = &str> {
         let mut open: Vec<usize> =
             names.iter().filter_map(|name| self.by_name.get(&canonical(name)).copied()).collect();
-        let mut planned: BTreeSet<usize> = open.iter().copied().collect();
+        let mut planned = model::order::set(open.iter().copied());
         while let Some(at) = open.pop() {
             let module = &self.index.modules[at];
             open.extend(module.needs.iter().chain(&module.wants).filter(|&&other| planned.insert(other)));
@@ -223,7 +223,7 @@ impl Aliases {
         let prefixes = lengths.into_iter().flatten().filter_map(|&length| modalias.get(..length));
         let candidates = prefixes.chain([""]).filter_map(|prefix| self.by_prefix.get(prefix)).flatten();
         let matches = candidates.filter(|&&(at, number)| glob_match(&modules[at].aliases[number], modalias));
-        matches.map(|&(at, _)| at).collect()
+        model::order::set(matches.map(|&(at, _)| at))
     }
 }
 

@@ -85,7 +85,7 @@ fn addresses(tree: &Tree) -> Vec<StandIn> {
         let here = text.lines().filter_map(|line| line.trim().parse().ok());
         found.extend(here.filter(|address: &IpAddr| !address.is_loopback()));
     }
-    found.sort_unstable();
+    model::order::sort(&mut found);
     found.dedup();
     found.into_iter().enumerate().map(|(nth, found)| address(found, nth)).collect()
 }
@@ -110,7 +110,7 @@ fn stand_ins(tree: &Tree, inventory: &Inventory) -> Vec<StandIn> {
     all.extend(whole_files(tree));
     all.extend(addresses(tree));
     all.retain(|stand_in| stand_in.from.len() >= 4); // shorter is not rare enough to identify
-    all.sort_by_key(|stand_in| std::cmp::Reverse(stand_in.from.len()));
+    model::order::sort_by_key(&mut all, |stand_in| std::cmp::Reverse(stand_in.from.len()));
     all
 }
 
