@@ -5,6 +5,7 @@ mod broken;
 mod power_cut;
 mod pulled;
 mod qemu;
+mod refused;
 
 use std::{path::Path, sync::LazyLock};
 

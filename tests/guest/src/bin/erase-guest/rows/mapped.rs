@@ -22,8 +22,16 @@ impl Mapped {
 
     /// As LVM makes them: known by its UUID.
     pub(super) fn volume(name: &'static str, table: &str) -> Self {
+        Self::known_as("LVM-0123456789abcdefghijklmnopqrstuv0123456789abcdefghijklmnopqrstuv", name, table)
+    }
+
+    /// As multipath-tools make them, with one path.
+    pub(super) fn multipath(name: &'static str, table: &str) -> Self {
+        Self::known_as("mpath-360000000000000001", name, table)
+    }
+
+    fn known_as(uuid: &str, name: &'static str, table: &str) -> Self {
         modules::load("dm_mod", "");
-        let uuid = "LVM-0123456789abcdefghijklmnopqrstuv0123456789abcdefghijklmnopqrstuv";
         programs::run("dmsetup", &["create", name, "--uuid", uuid, "--table", table]);
         Self(name)
     }
