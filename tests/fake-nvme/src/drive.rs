@@ -230,18 +230,22 @@ fn wipe(file: &File, from: u64, to: u64, action: Action, pattern: u32) -> io::Re
             Action::Block => vec![0; usize::try_from(length).unwrap_or(0)],
             Action::Overwrite => words(length, |_| u64::from(pattern) << 32 | u64::from(pattern)),
             Action::Crypto => {
-                let key = RandomState::new();
-                words(length, |n| {
-                    let mut hasher = key.build_hasher();
-                    hasher.write_u64(n);
-                    hasher.finish()
-                })
+                let key = RandomState::new().build_hasher().finish();
+                words(length, |n| mixed(key ^ n))
             }
         };
         file.write_all_at(&piece, at)?;
         at += length;
     }
     Ok(())
+}
+
+/// Numbers that look like noise (splitmix64).
+fn mixed(number: u64) -> u64 {
+    let z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
 }
 
 fn words(length: u64, word: impl Fn(u64) -> u64) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! NVMe drives that sanitize, format, fail, lie, stand still and lose their power,
 //! through the kernel's own driver; each row's drive is read whole from outside.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::LazyLock};
 
 use fake_nvme::{Action, Drive, Faults, Namespace, Server, Spec, Status};
 use guest::{
@@ -11,6 +11,8 @@ use guest::{
 };
 
 const PROGRAMS: [&str; 1] = ["/usr/sbin/ip"];
+static BOOT: LazyLock<Boot> =
+    LazyLock::new(|| Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &PROGRAMS.map(Path::new)));
 const MIB: u64 = 4;
 /// The state of a drive whose block erase failed: it may be left, or may not.
 const FAILED: [&str; 2] = ["3 0 10 0 4 0", "3 0 2 0 4 0"];
@@ -43,6 +45,19 @@ impl Drives {
             drive.plant(namespace.id, &bytes);
         }
         self.drives.push((name, drive, left));
+    }
+
+    /// Reads every byte of every namespace.
+    fn holds_what_it_is_to(&self) {
+        for (name, drive, left) in &self.drives {
+            let holds = |id: &u32| {
+                let file = fs::File::open(drive.file(*id)).expect("a namespace");
+                !Survivors::among(file).expect("readable").is_none()
+            };
+            let mut holding: Vec<u32> = drive.namespaces();
+            holding.retain(holds);
+            assert_eq!(holding, *left, "{name}");
+        }
     }
 
     fn get(&self, name: &str) -> &Drive {
@@ -92,30 +107,43 @@ fn drives() -> Drives {
     all
 }
 
+fn machine(server: &Server) -> Machine {
+    Machine::new().network().parameters(&format!("fake-nvme={}", server.port()))
+}
+
+#[test]
+fn a_sanitize_outlives_the_machine_and_is_found_by_the_next() {
+    let mut all = Drives { folder: tempfile::tempdir().expect("a folder"), drives: Vec::new() };
+    let stalls_at_poll = Some(3);
+    let faults = Faults { stalls_at_poll, ..Faults::default() };
+    all.add("sanitize-cut", Spec { polls: 5, ..spec(&[Action::Block], faults) }, &[]);
+    let drive = all.get("sanitize-cut");
+    let server = Server::start([("sanitize-cut", drive.clone())]);
+    let mut guest = machine(&server).start(&BOOT, &["sanitize-cut"]);
+    guest.wait_for("sanitizing");
+    guest.kill();
+    drop(guest);
+    assert_eq!(drive.status(), Status::Running);
+    drive.with_faults(|faults| faults.stalls_at_poll = None);
+    let _ = machine(&server).run(&BOOT, &["sanitize-cut-found"]);
+    assert_eq!((drive.status(), drive.erases()), (Status::Done, vec![(0x84, 0xa)]), "begun once");
+    all.holds_what_it_is_to();
+}
+
 #[test]
 fn drives_that_erase_themselves_are_believed_when_they_prove_it() {
     let all = drives();
     let server = Server::start(all.drives.iter().map(|(name, drive, _)| (*name, drive.clone())));
-    let boot = Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &PROGRAMS.map(Path::new));
     let rows: Vec<_> =
         all.drives.iter().map(|(name, ..)| *name).filter(|name| *name != "unattached-only").collect();
-    let machine = Machine::new().network().parameters(&format!("fake-nvme={}", server.port()));
-    let mut guest = machine.start(&boot, &rows);
+    let mut guest = machine(&server).start(&BOOT, &rows);
     guest.wait_for("stalled");
     let stalled = all.get("sanitize-stalls");
     assert_eq!(stalled.status(), Status::Running, "the command is not broken off");
     stalled.with_faults(|faults| faults.stalls_at_poll = None);
     guest.go_on();
     let _ = guest.end();
-    for (name, drive, left) in &all.drives {
-        let holds = |id: &u32| {
-            let file = fs::File::open(drive.file(*id)).expect("a namespace");
-            !Survivors::among(file).expect("readable").is_none()
-        };
-        let mut holding: Vec<u32> = drive.namespaces();
-        holding.retain(holds);
-        assert_eq!(holding, *left, "{name}");
-    }
+    all.holds_what_it_is_to();
     let format = |name| all.get(name).erases();
     assert_eq!(format("format-user-data"), [(0x80, 0x200)], "SES 2 is not asked for without FNA bit 2");
     assert_eq!(format("namespaces-one"), [(0x80, 0x200)], "no sanitize where others keep their data");

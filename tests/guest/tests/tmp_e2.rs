@@ -8,7 +8,8 @@ use guest::{boot::Boot, machine::Machine};
 #[test]
 fn sata_and_sas_drives_erase_themselves_or_are_not_clean() {
     let boot = Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &[]);
-    let rows = ["sas-sanitize", "sas-sanitize-fails-once", "sas-lies", "nope"]; let _x = [
+    let rows = ["sas-sanitize", "sas-sanitize-fails-once", "sas-lies", "nope"];
+    let _x = [
         "sas-sanitize",
         "sas-sanitize-fails-once",
         "sas-sanitize-fails",

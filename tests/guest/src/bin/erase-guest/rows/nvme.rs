@@ -37,6 +37,8 @@ pub(crate) const ROWS: &[Named] = &[
     ("format-lies", |bench| lies(bench, "format-lies")),
     ("sanitize-stalls", stalls),
     ("sanitize-power-loss", power_loss),
+    ("sanitize-cut", cut),
+    ("sanitize-cut-found", cut_found),
     ("failed-before", failed_before),
     ("failed-for-good", failed_before_for_good),
     ("unwritable", unwritable),
@@ -135,9 +137,11 @@ fn execute(
 
 /// The address that QEMU's network expects, once.
 fn reach_the_host() {
-    let names = fs::read_dir("/sys/class/net").expect("sysfs").flatten();
-    let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let name = names.find(|name| name != "lo").expect("a network card");
+    let name = wait_for("a network card", || {
+        let names = fs::read_dir("/sys/class/net").expect("sysfs").flatten();
+        let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.find(|name| name != "lo")
+    });
     if fs::read_to_string(format!("/sys/class/net/{name}/operstate")).is_ok_and(|state| state.trim() == "up")
     {
         return;
@@ -270,6 +274,27 @@ fn power_loss(bench: &Bench) -> Value {
     // With the seconds: the kernel connects again in its own time.
     let erased = execute(plan, &disk, &mut Clock::new(String::new), &mut |_| ()).expect("an erased drive");
     assert_eq!((erased.method.name(), erased.attempts.len()), ("nvme.sanitize.crypto", 1));
+    found(&erased)
+}
+
+/// The machine's power fails while the drive sanitizes itself: the host cuts it.
+fn cut(bench: &Bench) -> Value {
+    let (_drive, disk) = Drive::one(bench, "sanitize-cut");
+    let plan = bench.plan(&disk, Policy::FULL).expect("a plan");
+    let told = &mut |progress: Progress| {
+        if progress.phase == erase::Phase::ByDrive && progress.done.0 > 0 {
+            bench.mark("sanitizing");
+        }
+    };
+    let _never_told = execute(plan, &disk, &mut Clock::new(String::new), told);
+    panic!("the power was to fail");
+}
+
+/// The next machine finds it at it, and watches it to its end.
+fn cut_found(bench: &Bench) -> Value {
+    let (drive, disk) = Drive::one(bench, "sanitize-cut");
+    let erased = drive.erase(&disk, Policy { verify: Verify::Full, ..Policy::FULL }).expect("it ends");
+    assert!(erased.attempts[0].resumed && erased.attempts.len() == 1, "{:?}", erased.attempts);
     found(&erased)
 }
 
