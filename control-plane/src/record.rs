@@ -22,6 +22,30 @@ pub struct Node {
     pub agent: Agent,
     /// What is being done with it, or was last.
     pub operation: Operation,
+    /// From the beginning of a cleaning until it is proven, or until somebody
+    /// else may have written to its disks.
+    #[serde(default)]
+    pub erase_journal: Option<EraseJournal>,
+}
+
+/// What lets an overwrite that was cut off go on where it was (ADR 15). Never
+/// shown to users of the API: who knows the key can shorten the erasure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EraseJournal {
+    /// Names the cleaning, however often it is begun.
+    pub operation: Uuid,
+    /// Signs the marks on the disks.
+    pub key: Secret,
+}
+
+impl EraseJournal {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the kernel has no randomness; every overwrite then begins at the start.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        Ok(Self { operation: Uuid::new_v4(), key: Token::random()?.0 })
+    }
 }
 
 /// What is known about a node.
@@ -135,6 +159,7 @@ impl Node {
             },
             agent: Agent::default(),
             operation: Operation { started_at: None, ..Operation::begin() },
+            erase_journal: None,
         }
     }
 

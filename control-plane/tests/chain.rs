@@ -243,3 +243,62 @@ async fn evidence_of_before_there_were_chains_is_chained_up() {
     billetd.up().await;
     assert_eq!(checked(&billetd, node).await.len(), 2, "once");
 }
+
+/// The key of the marks that let an overwrite go on: the same for a cleaning that
+/// is begun again, another one as soon as anybody else may have been on the machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erase_goes_on_only_as_long_as_nobody_else_was_on_the_machine() {
+    let mut billetd = Billetd::start(&[]).await;
+    let (machine, node) = inspected(&billetd).await;
+    let journal = || {
+        let commands = machine.inside.lock().unwrap().commands.clone();
+        let erased =
+            commands.iter().rev().find(|command| command["params"]["step"]["step"] == "erase_devices");
+        let journal = erased.unwrap()["params"]["node"]["driver_internal_info"]["erase_journal"].clone();
+        assert!(journal["key"].as_str().is_some_and(|key| key.len() >= 32), "{journal}");
+        journal
+    };
+    let mut before = Value::Null;
+    // What happens after each cleaning, and whether this one went on with the one before.
+    for (fails, between, goes_on) in [
+        (true, "nothing", false),
+        (true, "kill -9 and an inspection", true),
+        (true, "power on", true),
+        (true, "nothing", false),
+        (false, "nothing", true),
+        (true, "nothing", false),
+    ] {
+        machine
+            .script(|script| script.fail = fails.then(|| "erase_devices".to_owned()).into_iter().collect());
+        billetd.target(&node, "provide").await;
+        billetd.reaches(&node, if fails { "clean failed" } else { "available" }).await;
+        let now = journal();
+        assert_eq!(now == before, goes_on, "{between}");
+        let shown = billetd.get(&format!("/v1/nodes/{node}")).await.to_string();
+        assert!(!shown.contains(now["key"].as_str().unwrap()) && !shown.contains("erase_journal"));
+        before = now;
+        until("power off", || !machine.inside.lock().unwrap().on).await;
+        billetd.target(&node, "manage").await;
+        match between {
+            "power on" => {
+                let on = json!({"target": "power on"});
+                let path = format!("/v1/nodes/{node}/states/power");
+                billetd.call(reqwest::Method::PUT, &path, Some(on)).await;
+                until("power on", || machine.inside.lock().unwrap().on).await;
+                let off = json!({"target": "power off"});
+                while billetd.call(reqwest::Method::PUT, &path, Some(off.clone())).await.0
+                    != reqwest::StatusCode::ACCEPTED
+                {
+                    tokio::task::yield_now().await;
+                }
+            }
+            "nothing" => {}
+            _ => {
+                billetd.kill();
+                billetd.up().await;
+                billetd.target(&node, "inspect").await;
+                billetd.reaches(&node, "manageable").await;
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use wire::ipa::CommandResult;
 use super::{Inner, Outcome, perform::EffectError, perform::event};
 use crate::{
     node::{Event, State},
-    record::Node,
+    record::{EraseJournal, Node},
     store::Inventory,
     view,
 };
@@ -39,7 +39,8 @@ pub(super) fn version_of(result: &CommandResult) -> Value {
     version.cloned().unwrap_or(Value::Null)
 }
 
-/// `node` and `ports`, which go with every command about steps.
+/// `node` and `ports`, which go with every command about steps; in `node`, for the
+/// agent alone, what lets an overwrite go on.
 pub(super) async fn arguments(inner: &Inner, node: &Node) -> Result<Map<String, Value>, EffectError> {
     let base = &inner.settings.advertise;
     let ports: Vec<Value> = inner
@@ -50,7 +51,12 @@ pub(super) async fn arguments(inner: &Inner, node: &Node) -> Result<Map<String, 
         .map(|port| Value::Object(view::port(port, base)))
         .collect();
     let mut map = Map::new();
-    map.insert("node".to_owned(), Value::Object(view::node(node, base)));
+    let mut shown = Value::Object(view::node(node, base));
+    if let Some(EraseJournal { operation, key }) = &node.erase_journal {
+        shown["driver_internal_info"]["erase_journal"] =
+            json!({"operation": operation.to_string(), "key": key.expose()});
+    }
+    map.insert("node".to_owned(), shown);
     map.insert("ports".to_owned(), ports.into());
     Ok(map)
 }

@@ -197,6 +197,11 @@ impl Conductor {
     /// [`PowerError`]; then nothing is watched.
     pub async fn request_power(&self, node: Uuid, action: bmc::PowerAction) -> Result<(), PowerError> {
         let turn = Turn::take(&self.inner, node).ok_or(PowerError::Busy)?;
+        if matches!(action, bmc::PowerAction::On | bmc::PowerAction::ForceRestart) {
+            // Whatever boots may write to its disks.
+            let forgotten = self.inner.change(node, |node| node.erase_journal = None).await;
+            forgotten.map_err(|error| PowerError::Refused { words: chain(&error) })?;
+        }
         let wanted = power::request(&self.inner, node, action)
             .await
             .map_err(|error| PowerError::Refused { words: chain(&error) })?;

@@ -6,7 +6,7 @@ use super::{HandleError, Inner, proof};
 use crate::{
     clock::Time,
     node::{Denied, Event, State, Verdict, next},
-    record::{Agent, Node, Operation},
+    record::{Agent, EraseJournal, Node, Operation},
     store::{Along, Moment},
 };
 
@@ -97,6 +97,7 @@ fn enter(node: &mut Node, event: Event, to: State, words: Option<&str>, fast_tra
         | Event::ErasureProven => {}
     }
     begin_operation(node, to, fast_track);
+    keep_journal(node, from, to);
     moment(node, from, event, words)
 }
 
@@ -115,6 +116,44 @@ fn begin_operation(node: &mut Node, to: State, fast_track: bool) {
     }
     if to == State::InspectFinish {
         node.known.inspection_finished_at = Some(Time::now());
+    }
+}
+
+/// A cleaning that failed may be begun again and go on, as long as nobody but the
+/// ramdisk was on the machine. A tenant who left was on it.
+fn keep_journal(node: &mut Node, from: State, to: State) {
+    match to {
+        State::CleanBoot => {
+            let kept = node.erase_journal.take().filter(|_| from != State::Deleting);
+            node.erase_journal = kept.or_else(|| EraseJournal::random().ok());
+        }
+        State::CleanWaitAgent
+        | State::CleanSteps
+        | State::CleanStart
+        | State::CleanWaitStep
+        | State::CleanProof
+        | State::CleanFailed
+        | State::Manageable
+        | State::InspectBoot
+        | State::InspectWait
+        | State::InspectFinish
+        | State::InspectFailed => {}
+        State::Enroll
+        | State::Verifying
+        | State::Adopting
+        | State::AdoptFailed
+        | State::CleanFinish
+        | State::Available
+        | State::DeployBoot
+        | State::DeployWaitAgent
+        | State::DeploySteps
+        | State::DeployStart
+        | State::DeployWaitWrite
+        | State::DeployFinish
+        | State::DeployFailed
+        | State::Active
+        | State::Deleting
+        | State::Error => node.erase_journal = None,
     }
 }
 
