@@ -4,15 +4,19 @@ use std::{fs, fs::File, path::Path};
 
 use disk::{Layer, Tree};
 use model::inventory::{Disk, DiskKind, Transport};
-use sys::sg::{self, Transfer};
+use sys::sg::Transfer;
+
+use crate::scsi::{ASK_TIMEOUT_MS, Outcome, Wire, run};
 
 /// More disks than this are in no machine.
 const DISKS_LIMIT: usize = 4096;
 /// Names that are unique in the world. Others (`t10.`) are made from model and
 /// serial, which cheap adapters repeat.
 const UNIQUE: [&str; 3] = ["naa.", "eui.", "uuid."];
-/// A moment; the command reads a table that is in the target's memory.
-const RESERVATIONS_TIMEOUT_MS: u32 = 10_000;
+/// PERSISTENT RESERVE IN, READ KEYS, eight bytes of the answer.
+const READ_KEYS: [u8; 10] = [0x5e, 0, 0, 0, 0, 0, 0, 0, 8, 0];
+/// A SCSI status (SAM-5 5.3.1).
+const RESERVATION_CONFLICT: u8 = 0x18;
 
 /// Why somebody else may reach `disk`, one sentence each. `file` is the open
 /// disk, to be asked; without it only sysfs is.
@@ -56,23 +60,25 @@ fn identity(dir: &Path) -> Option<(String, String)> {
 
 /// What the drive itself says.
 fn by_asking(disk: &Disk, file: &File) -> Option<String> {
-    match disk.transport? {
-        Transport::Nvme => {
+    match disk.transport {
+        Some(Transport::Nvme) => {
             let id = sys::nvme::namespace_id(file).ok()?;
             let namespace = sys::nvme::identify_namespace(file, id).ok()?;
             is_shared_namespace(&namespace)
                 .then(|| "its namespace may be attached to several controllers (NMIC bit 0)".to_owned())
         }
-        Transport::Sas | Transport::Fc | Transport::Iscsi => {
-            let keys = registered_keys(file)?;
-            (keys > 0).then(|| format!("{keys} hosts are registered for its reservation"))
-        }
-        Transport::Sata
-        | Transport::Ata
-        | Transport::Spi
-        | Transport::Usb
-        | Transport::Virtio
-        | Transport::Mmc => None,
+        Some(Transport::Sas | Transport::Fc | Transport::Iscsi) => reserved(&mut file.try_clone().ok()?),
+        // Volumes of RAID controllers and of hypervisors.
+        None if disk.name.starts_with("sd") => reserved(&mut file.try_clone().ok()?),
+        None
+        | Some(
+            Transport::Sata
+            | Transport::Ata
+            | Transport::Spi
+            | Transport::Usb
+            | Transport::Virtio
+            | Transport::Mmc,
+        ) => None,
     }
 }
 
@@ -81,19 +87,28 @@ fn is_shared_namespace(identify: &[u8]) -> bool {
     identify.get(30).is_some_and(|nmic| nmic & 1 != 0)
 }
 
-/// How many keys are registered: PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15).
-/// `None` when the disk does not know the command.
-fn registered_keys(file: &File) -> Option<u32> {
+/// Whose disk it is by its reservations: PERSISTENT RESERVE IN, READ KEYS (SPC-4
+/// 6.15). A disk that does not know the command has none.
+fn reserved(wire: &mut dyn Wire) -> Option<String> {
     let mut data = [0; 8];
-    let command = [0x5e, 0, 0, 0, 0, 0, 0, 0, 8, 0];
-    let reply = sg::run(file, &command, Transfer::In(&mut data), RESERVATIONS_TIMEOUT_MS).ok()?;
-    // The length of all keys stands in the header, however little of them was asked for.
-    let length = u32::from_be_bytes([data[4], data[5], data[6], data[7]]);
-    (reply.status == 0 && reply.host == 0).then_some(length / 8)
+    let mut transfer = Transfer::In(&mut data);
+    let outcome = run(wire, "PERSISTENT RESERVE IN", &READ_KEYS, &mut transfer, ASK_TIMEOUT_MS);
+    match outcome.ok()? {
+        // The length of all keys stands in the header, however little of them was asked for.
+        Outcome::Good => match u32::from_be_bytes([data[4], data[5], data[6], data[7]]) / 8 {
+            0 => None,
+            1 => Some("a host is registered for its reservation".to_owned()),
+            keys => Some(format!("{keys} hosts are registered for its reservation")),
+        },
+        Outcome::Status(RESERVATION_CONFLICT) => Some("another host has it reserved".to_owned()),
+        Outcome::Sense(_) | Outcome::Status(_) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use sys::sg::Reply;
+
     use super::*;
     use crate::plan::tests::disk;
 
@@ -146,11 +161,42 @@ mod tests {
         assert!(is_shared_namespace(&identify));
     }
 
+    /// Answers every command with this.
+    struct Target(Reply, [u8; 8]);
+
+    impl Wire for Target {
+        fn send(&mut self, command: &[u8], transfer: Transfer<'_>, _: u32) -> std::io::Result<Reply> {
+            assert_eq!(command, READ_KEYS);
+            let Transfer::In(data) = transfer else { panic!("it asks") };
+            data.copy_from_slice(&self.1);
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn whoever_is_registered_or_has_it_reserved_is_another_owner() {
+        let with_status = |status| Reply { status, ..Reply::default() };
+        let unknown = vec![0x70, 0, 5, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0];
+        for (reply, keys, want) in [
+            (with_status(0), 0, None),
+            (with_status(0), 1, Some("a host is registered for its reservation")),
+            (with_status(0), 3, Some("3 hosts are registered for its reservation")),
+            (with_status(0x18), 0, Some("another host has it reserved")),
+            (with_status(0x08), 3, None),
+            (Reply { status: 2, sense: unknown, ..Reply::default() }, 3, None),
+            (Reply { host: 1, ..Reply::default() }, 3, None),
+        ] {
+            let answer = [0, 0, 0, 1, 0, 0, 0, keys * 8];
+            let found = reserved(&mut Target(reply.clone(), answer));
+            assert_eq!(found.as_deref(), want, "{reply:?}");
+        }
+    }
+
     #[test]
     fn a_file_is_asked_in_vain() {
         let file = tempfile::tempfile().expect("a file");
-        for transport in [Transport::Nvme, Transport::Sas, Transport::Sata] {
-            let disk = Disk { transport: Some(transport), ..disk("sda") };
+        for transport in [Some(Transport::Nvme), Some(Transport::Sas), Some(Transport::Sata), None] {
+            let disk = Disk { transport, ..disk("sda") };
             assert_eq!(by_asking(&disk, &file), None);
         }
     }
