@@ -95,6 +95,7 @@ pub struct House {
     pub billetd: Process,
     port: u16,
     dir: TempDir,
+    cleans: &'static str,
 }
 
 impl House {
@@ -103,24 +104,32 @@ impl House {
     /// # Panics
     /// When it does not serve.
     pub async fn open() -> Self {
+        Self::open_cleaning("metadata").await
+    }
+
+    /// As [`Self::open`], with a `billetd` that cleans `what`: `metadata` or `full`.
+    ///
+    /// # Panics
+    /// As [`Self::open`].
+    pub async fn open_cleaning(what: &'static str) -> Self {
         let port = free_port();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let url = format!("http://127.0.0.1:{port}");
-        let billetd = Self::start(port, &dir);
+        let billetd = Self::start(port, &dir, what);
         let api = Api::new(&url).expect("a client");
-        let house = Self { api, url, billetd, port, dir };
+        let house = Self { api, url, billetd, port, dir, cleans: what };
         house.serves().await;
         house
     }
 
-    fn start(port: u16, dir: &TempDir) -> Process {
+    fn start(port: u16, dir: &TempDir, cleans: &str) -> Process {
         let mut command = Command::new(program("billetd"));
         command
             .args([
                 "--listen",
                 &format!("127.0.0.1:{port}"),
                 "--clean-steps",
-                "metadata",
+                cleans,
                 "--heartbeat-timeout",
                 "5",
             ])
@@ -142,7 +151,7 @@ impl House {
     /// # Panics
     /// When it does not serve.
     pub async fn reopen(&mut self) {
-        self.billetd = Self::start(self.port, &self.dir);
+        self.billetd = Self::start(self.port, &self.dir, self.cleans);
         self.serves().await;
     }
 
@@ -167,6 +176,15 @@ impl House {
     /// When QEMU does not start.
     #[must_use]
     pub fn guest(&self, name: &str, memory_mib: u32, blockdev: &[Value]) -> Process {
+        self.guest_with(name, memory_mib, blockdev, &[])
+    }
+
+    /// As [`Self::guest`], with these arguments of QEMU before the others.
+    ///
+    /// # Panics
+    /// As [`Self::guest`].
+    #[must_use]
+    pub fn guest_with(&self, name: &str, memory_mib: u32, blockdev: &[Value], more: &[&str]) -> Process {
         let ramdisk = program("ramdisk-vm/vmlinuz").with_file_name("");
         let agent = free_port();
         let parameters = format!(
@@ -176,6 +194,7 @@ impl House {
         );
         let mut command = Command::new("qemu-system-x86_64");
         command
+            .args(more)
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"])
             .args(["-machine", "q35,accel=tcg,graphics=off", "-cpu", "max,la57=off"])
             .args(["-m", &memory_mib.to_string(), "-append", &parameters, "-kernel"])
