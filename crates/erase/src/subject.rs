@@ -10,7 +10,7 @@ use std::{
 use disk::{Tree, TreeError};
 use model::inventory::Disk;
 
-use crate::{cluster, medium::Medium, sharing};
+use crate::{State, cluster, medium::Medium, scsi, sharing};
 
 /// sysfs counts partitions in these units, whatever the block size is.
 const SECTOR: u64 = 512;
@@ -87,8 +87,17 @@ impl Subject {
         let tree = Tree::read(root, &disk.name)?;
         let starts: Vec<u64> = partitions.iter().map(|range| range.start).collect();
         let mut unread = Vec::new();
-        let cluster = cluster_signs(root, disk, &tree, &starts, &mut unread);
-        let file = File::open(root.join("dev").join(&disk.name)).ok();
+        let mut file = File::open(root.join("dev").join(&disk.name)).ok();
+        let busy = file.as_mut().and_then(unreadable);
+        // Linux lets a read wait three minutes for a drive that is being sanitized, and there is nothing to find.
+        let readable = file.as_ref().filter(|_| busy.is_none());
+        let cluster = match busy {
+            Some(why) => {
+                unread.push(format!("/dev/{}: {why}", disk.name));
+                Vec::new()
+            }
+            None => cluster_signs(root, disk, &tree, &starts, &mut unread),
+        };
         let firmware = ["device/firmware_rev", "device/rev"].iter().find_map(|name| text(&dir.join(name)));
         Ok(Self {
             disk: disk.clone(),
@@ -99,7 +108,7 @@ impl Subject {
             cluster,
             zoned: zoned(&dir),
             integrity: text(&dir.join("integrity/format")).filter(|format| format != "none"),
-            medium: Medium::of(root, disk, file.as_ref(), &starts),
+            medium: Medium::of(root, disk, readable, &starts),
             unread,
             partitions,
         })
@@ -125,6 +134,16 @@ impl Subject {
             && !come(&self.stack, &now.stack)
             && !come(&self.shared, &now.shared)
             && !come(&self.cluster, &now.cluster)
+    }
+}
+
+/// Why nothing can be read from the drive now, by its own word.
+fn unreadable(file: &mut File) -> Option<&'static str> {
+    match scsi::state_of_any(file) {
+        Ok(State::Erasing { .. }) => Some("it is erasing itself"),
+        Ok(State::Failed { .. }) => Some("its last erase failed, and it gives nothing away"),
+        // A password that is set locks only after the next power cycle.
+        Ok(State::Ready | State::Done { .. } | State::Locked { .. }) | Err(_) => None,
     }
 }
 
