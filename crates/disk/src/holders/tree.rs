@@ -248,6 +248,37 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_over_two_volumes_goes_before_both() {
+        let mapped = |name: &str, minor: u32| {
+            [
+                (format!("sys/block/{name}/dev"), format!("253:{minor}")),
+                (format!("sys/block/{name}/dm/uuid"), "LVM-x".to_owned()),
+            ]
+        };
+        let on = |below: &str, above: &str| (format!("sys/block/{below}/holders/{above}/x"), String::new());
+        let mut files = vec![("sys/block/sda/dev".to_owned(), "8:0".to_owned())];
+        files.extend([mapped("dm-0", 0), mapped("dm-1", 1), mapped("dm-2", 2)].into_iter().flatten());
+        files.extend([on("sda", "dm-0"), on("sda", "dm-1"), on("dm-0", "dm-2"), on("dm-1", "dm-2")]);
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let tree = Tree::read(root(&[&files]).path(), "sda").expect("readable");
+        let order: Vec<_> = tree.stacked().iter().map(|tree| tree.name.as_str()).collect();
+        assert_eq!(order, ["dm-2", "dm-0", "dm-1"]);
+    }
+
+    #[test]
+    fn more_devices_than_are_followed_are_an_error() {
+        let mut files = vec![("sys/block/sda/dev".to_owned(), "8:0".to_owned())];
+        for part in 0..DEVICES_LIMIT {
+            files.push((format!("sys/block/sda/sda{part}/partition"), part.to_string()));
+            files.push((format!("sys/block/sda/sda{part}/dev"), format!("259:{part}")));
+        }
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let error = Tree::read(root(&[&files]).path(), "sda").expect_err("too many");
+        assert!(matches!(error, TreeError::TooMuch { .. }), "{error}");
+        Tree::read(root(&[&files[..files.len() - 2]]).path(), "sda").expect("just enough");
+    }
+
+    #[test]
     fn a_mount_a_swap_and_an_unknown_layer_are_users_wherever_they_are() {
         let used = [
             (
