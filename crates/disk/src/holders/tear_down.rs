@@ -110,3 +110,28 @@ fn stop_once(tree: &Tree) -> Result<(), TearDownError> {
 fn is_gone(err: &io::Error) -> bool {
     matches!(err.raw_os_error(), Some(2 /* ENOENT */ | 6 /* ENXIO */ | 19 /* ENODEV */))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(name: &str, layer: Layer, users: &[&str], above: Vec<Tree>) -> Tree {
+        let users = users.iter().map(|user| (*user).to_owned()).collect();
+        Tree { name: name.to_owned(), number: (8, 0), layer, users, above }
+    }
+
+    #[test]
+    fn nothing_is_stopped_below_a_mount_or_a_layer_that_nobody_knows() {
+        let gone = || tree("md-that-is-not-there", Layer::Array, &[], vec![]);
+        let mounted = tree("sda1", Layer::Partition, &["the mount /srv"], vec![]);
+        let foreign = tree("bcache0", Layer::Other, &[], vec![]);
+        for (above, want) in [(mounted, "the mount /srv"), (foreign, "bcache0")] {
+            let disk = tree("sda", Layer::Disk, &[], vec![gone(), above]);
+            let error = tear_down(&disk).expect_err("in use");
+            assert_eq!(error.to_string(), format!("sda is in use by {want}; unmount or stop that first"));
+        }
+        let disk = tree("sda", Layer::Disk, &[], vec![gone()]);
+        assert_eq!(tear_down(&disk).expect("gone is as good as stopped"), ["md-that-is-not-there"]);
+        assert!(tear_down(&tree("sda", Layer::Disk, &[], vec![])).expect("free").is_empty());
+    }
+}
