@@ -42,7 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fake-nvme", &[]),
     ("fake-sas", &["sys"]),
     ("bench", &["model", "disk"]),
-    ("guest", &["model", "disk", "init", "inventory", "erase", "image-builder"]),
+    ("guest", &["model", "disk", "init", "inventory", "erase", "fake-sas", "image-builder"]),
     ("fuzz", &["model", "disk", "image", "fetch"]),
     ("tests", &["model", "wire", "evidence", "lab"]),
 ];

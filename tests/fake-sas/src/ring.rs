@@ -18,11 +18,11 @@ const COMMANDS_OFFSET: usize = 4;
 const COMMANDS_LENGTH: usize = 8;
 const HEAD: usize = 12;
 const TAIL: usize = 64;
-/// Offsets of `struct tcmu_cmd_entry`, packed.
+/// Offsets of `struct tcmu_cmd_entry`. It is packed, and what is within it is not.
 const UNKNOWN_FLAG: usize = 7;
 const VECTORS: usize = 8;
-const COMMAND: usize = 20;
-const FIRST_VECTOR: usize = 44;
+const COMMAND: usize = 24;
+const FIRST_VECTOR: usize = 48;
 const STATUS: usize = 8;
 const SENSE: usize = 16;
 const SENSE_LENGTH: usize = 96;
@@ -53,9 +53,16 @@ impl Ring {
         Ok(Self { device, memory })
     }
 
-    /// Have `drive` answer until the kernel takes the device away.
+    /// Have `drive` answer until the kernel takes the device away, which is `EIO`.
     pub(crate) fn serve(mut self, drive: &Mutex<Drive>) {
-        while self.answer_all(drive).and_then(|()| self.wait()).is_ok() {}
+        let ended = loop {
+            if let Err(err) = self.answer_all(drive).and_then(|()| self.wait()) {
+                break err;
+            }
+        };
+        if ended.raw_os_error() != Some(5 /* EIO */) {
+            eprintln!("fake-sas: the ring broke: {ended}");
+        }
     }
 
     fn wait(&mut self) -> io::Result<()> {
