@@ -203,7 +203,8 @@ fn an_erase_that_is_killed_again_and_again_is_finished_by_the_next() {
     let slow = policy(&dir, &json!({"rate_limit_bytes_s": 100 * MIB, "verify": "full"}));
     let place = dir.path().join("evidence").display().to_string();
     let name = disk.name();
-    let arguments = ["erase", "--yes", "--policy", &slow, "--evidence", &place, &name];
+    let journal = dir.path().join("journal").display().to_string();
+    let arguments = ["erase", "--yes", "--policy", &slow, "--evidence", &place, "--journal", &journal, &name];
     let mut cut_short = 0;
     for kill in 0..KILLS {
         // Moments spread over the erase, the early ones closer together.
@@ -214,6 +215,7 @@ fn an_erase_that_is_killed_again_and_again_is_finished_by_the_next() {
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(!disk.has_secrets());
+    assert!(!Path::new(&journal).exists(), "what comes now is somebody's");
     let last = newest(Path::new(&place));
     let verified = run(&["evidence", "verify", &last.display().to_string()]);
     assert_eq!(verified.status.code(), Some(0), "{}", said(&verified));

@@ -7,6 +7,7 @@
 
 mod args;
 mod dossier;
+mod journal;
 mod plan;
 mod show;
 
@@ -18,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use erase::RateLimit;
+use erase::{Journal, RateLimit};
 use inventory::{Options, Root};
 use model::inventory::Disk;
 use serde_json::{Map, Value};
@@ -76,7 +77,9 @@ fn go(args: &Args) -> Result<anyhow::Result<ExitCode>, Refused> {
     // Not after days of erasing.
     let dossier = args.evidence.as_ref().map(Dossier::open).transpose();
     let dossier = dossier.map_err(|err| Refused::because(format!("{err:#}")))?;
-    Ok(erase(args, plans, dossier))
+    let journal = args.journal.as_deref().map(journal::open).transpose();
+    let journal = journal.map_err(|err| Refused::because(format!("{err:#}")))?;
+    Ok(erase(args, plans, dossier, journal))
 }
 
 /// The disks that were named, each once.
@@ -112,13 +115,18 @@ fn permission(plans: &str) -> Result<(), &'static str> {
     if answer.trim() == "yes" { Ok(()) } else { Err("the answer was not yes") }
 }
 
-fn erase(args: &Args, plans: Plans, dossier: Option<Dossier>) -> anyhow::Result<ExitCode> {
+fn erase(
+    args: &Args,
+    plans: Plans,
+    dossier: Option<Dossier>,
+    journal: Option<Journal>,
+) -> anyhow::Result<ExitCode> {
     let Plans { disks, wish, planned, .. } = plans;
     let show = Mutex::new(Show::new(args.json, io::stderr().is_terminal()));
     let order = Order {
         root: Root::live(),
         disks,
-        writes: Writes { journal: None, limit: wish.request.policy.rate_limit.map(RateLimit::new) },
+        writes: Writes { journal, limit: wish.request.policy.rate_limit.map(RateLimit::new) },
         wish,
         papers: Papers {
             key: Arc::new(ephemeral_key()?),
@@ -151,6 +159,9 @@ fn erase(args: &Args, plans: Plans, dossier: Option<Dossier>) -> anyhow::Result<
         documents.extend(end.document.map(|document| (path, document)));
     }
     let ok = errors.is_empty();
+    if let Some(path) = args.journal.as_ref().filter(|_| ok) {
+        journal::forget(path).unwrap_or_else(|err| say(&format!("{err:#}")));
+    }
     if args.json {
         print(&serde_json::json!({ "ok": ok, "devices": documents, "errors": errors }));
     }

@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Overwrite when the drive fails to erase itself.
     #[arg(long)]
     allow_fallback: bool,
+    /// Where an overwrite that is cut off leaves what the next one needs to go on. Made when it
+    /// is not there, removed when all disks are clean; begin with a new one when somebody used them since.
+    #[arg(long, value_name = "FILE")]
+    pub(super) journal: Option<PathBuf>,
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
