@@ -49,7 +49,7 @@ pub fn driver_internal_info(node: &Node) -> Map<String, Value> {
         "agent_continue_if_ata_erase_failed": false,
         "agent_enable_nvme_secure_erase": true,
         "agent_enable_ata_secure_erase": true,
-        "disk_erasure_concurrency": 4,
+        "disk_erasure_concurrency": 32,
         "agent_erase_skip_read_only": false,
         // Ours: the agent writes it into the evidence it signs.
         "operation_uuid": node.operation.id.to_string(),
