@@ -52,6 +52,11 @@ impl Erased {
         if let Some(namespaces) = self.namespaces.record() {
             body["device"]["namespaces"] = namespaces;
         }
+        for (name, value) in
+            self.hidden.iter().flat_map(|hidden| hidden.record(self.subject.disk.logical_block.get()))
+        {
+            body["device"][name] = value;
+        }
         body["policy"] = policy(self.policy);
         body["method"] = self.method.name().into();
         body["rule"] = rule.into();

@@ -7,11 +7,11 @@ use disk::Target;
 use model::Bytes;
 
 use crate::{
-    Answer, AttemptError, CommandError, Drive, EraseError, Method, Mode, Namespaces, Plan, Policy, Proof,
-    Seed, SelfErase, SelfEraseError, State, Subject, Time, Unproven,
+    Answer, AttemptError, CommandError, Drive, EraseError, Hidden, Method, Mode, Namespaces, Plan, Policy,
+    Proof, Seed, SelfErase, SelfEraseError, State, Subject, Time, Unproven,
     bad::BadBlocks,
     canary::Canaries,
-    cause,
+    cause, hidden,
     marker::{Journal, Mark, Marker, Trace},
     opal::Ownership,
     prove::{Attempt, Expectation, Memory, Search, UNIT},
@@ -100,6 +100,8 @@ pub struct Erased {
     pub proof: Proof,
     /// Of its drive, where that is an NVMe drive.
     pub namespaces: Namespaces,
+    /// What the drive hid, where that was anything.
+    pub hidden: Option<Hidden>,
     /// Why nothing better was done, and what else is worth knowing.
     pub notes: Vec<String>,
 }
@@ -137,8 +139,12 @@ pub(crate) fn carry_out<D: Drive>(
     conditions: &mut Conditions,
     marker: Option<&Marker>,
 ) -> Result<Erased, EraseError> {
-    let Plan { subject, policy, methods, zones, opal, namespaces, mut notes } = plan;
+    let Plan { mut subject, policy, methods, mut zones, opal, namespaces, hidden, mut notes } = plan;
     same_disk(&subject, drive)?;
+    if let Err(error) = hidden::show(hidden, policy.mode, drive, (&mut subject, &mut zones), &mut notes) {
+        let last = SelfEraseError::from(error).into();
+        return Err(EraseError::NotErased { disk: subject.path(), now: None, attempts: Vec::new(), last });
+    }
     let limit = policy.max_time.map(|most| conditions.time.elapsed().saturating_add(most));
     let mut run = Run {
         disk: subject.path(),
@@ -155,7 +161,7 @@ pub(crate) fn carry_out<D: Drive>(
     match outcome {
         Ok((method, proof)) => {
             notes.extend(forget_partitions(drive));
-            Ok(Erased { subject, policy, method, attempts, proof, namespaces, notes })
+            Ok(Erased { subject, policy, method, attempts, proof, namespaces, hidden, notes })
         }
         Err(last) => {
             let now = cause::look(drive, &last).map(Box::new);

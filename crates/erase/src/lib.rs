@@ -20,6 +20,7 @@ mod cluster;
 mod drive;
 mod execute;
 mod failure;
+mod hidden;
 mod lanes;
 mod marker;
 mod medium;

@@ -5,8 +5,8 @@ use std::path::Path;
 use disk::{TearDownError, Tree, TreeError, tear_down};
 
 use crate::{
-    Abilities, Level, Medium, Method, Mode, Namespaces, Opal, OpalKeys, Policy, ReadOnly, Refusal, SelfErase,
-    Subject, Zoned, opal::Ownership, zones::Zones,
+    Abilities, Hidden, Level, Medium, Method, Mode, Namespaces, Opal, OpalKeys, Policy, ReadOnly, Refusal,
+    SelfErase, Subject, Zoned, opal::Ownership, zones::Zones,
 };
 
 /// Permission to erase one disk in one way. Made only by [`plan`], and not
@@ -42,6 +42,8 @@ pub struct Plan {
     pub(crate) opal: Option<Ownership>,
     /// Of its drive, where that is an NVMe drive.
     pub(crate) namespaces: Namespaces,
+    /// What the drive hides, to be shown first.
+    pub(crate) hidden: Option<Hidden>,
     /// Why not something better.
     pub(crate) notes: Vec<String>,
 }
@@ -144,7 +146,11 @@ pub fn plan(subject: Subject, abilities: &Abilities, policy: Policy) -> Result<P
     }
     let opal = ownership(abilities, policy, &mut notes);
     let namespaces = abilities.nvme.namespaces.clone();
-    Ok(Plan { subject, policy, methods, zones, opal, namespaces, notes })
+    let hidden = abilities.ata.hidden;
+    if policy.mode == Mode::Full {
+        notes.extend(hidden.map(Hidden::note));
+    }
+    Ok(Plan { subject, policy, methods, zones, opal, namespaces, hidden, notes })
 }
 
 fn refuse(subject: &Subject, policy: Policy) -> Result<(), Refusal> {

@@ -11,7 +11,7 @@ use std::{
 use disk::Target;
 use model::{BlockSize, Bytes};
 
-use crate::{Answer, CommandError, Drive, SelfErase, State};
+use crate::{Answer, CommandError, Drive, OpalKeys, SelfErase, State};
 
 /// So much time's worth may be written at once after a pause.
 const BURST: Duration = Duration::from_secs(1);
@@ -120,6 +120,18 @@ impl<D: Drive> Drive for Throttled<'_, D> {
 
     fn recover(&mut self) -> Result<Answer, CommandError> {
         self.drive.recover()
+    }
+
+    fn revert_opal(&mut self, keys: &OpalKeys) -> Result<Answer, CommandError> {
+        self.drive.revert_opal(keys)
+    }
+
+    fn restore_size(&mut self) -> Result<Option<Answer>, CommandError> {
+        self.drive.restore_size()
+    }
+
+    fn size_now(&mut self) -> io::Result<Option<Bytes>> {
+        self.drive.size_now()
     }
 
     fn reread_partitions(&mut self) -> io::Result<()> {

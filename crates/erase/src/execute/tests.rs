@@ -11,6 +11,7 @@ use crate::{
     plan::tests::subject, time::FakeTime,
 };
 
+mod hidden;
 mod owned;
 
 const MIB: u64 = 1 << 20;
