@@ -398,9 +398,7 @@ impl<D: Drive> Run<'_, '_, D> {
         let passes = self.policy.passes;
         match method {
             Method::ByDrive(erase) => {
-                let outcome = self.conditions.watch(self.limit).erase(self.drive, erase);
-                *answer = outcome.as_ref().map_or_else(SelfEraseError::answer, Answer::clone);
-                outcome?;
+                self.conditions.watch(self.limit).erase(self.drive, erase, answer)?;
                 self.drive.sync().map_err(WipeError::Sync)?;
             }
             Method::ZeroOut | Method::Metadata => {

@@ -43,9 +43,8 @@ pub enum SelfEraseError {
 }
 
 impl SelfEraseError {
-    /// The drive's words, where it had any.
-    #[must_use]
-    pub fn answer(&self) -> Answer {
+    /// The drive's last words, where it had any.
+    fn answer(&self) -> Answer {
         match self {
             SelfEraseError::Command(error) => error.answer(),
             SelfEraseError::Failed { answer } => answer.clone(),
@@ -64,38 +63,49 @@ pub(crate) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Have the drive erase itself and wait for it. A drive that says it failed
-    /// is recovered and asked once more.
+    /// is recovered and asked once more. `said` are its words, however it ends.
     pub(crate) fn erase<D: Drive>(
         &mut self,
         drive: &mut D,
         erase: SelfErase,
-    ) -> Result<Answer, SelfEraseError> {
-        match self.once(drive, erase) {
+        said: &mut Answer,
+    ) -> Result<(), SelfEraseError> {
+        match self.once(drive, erase, said) {
             Err(SelfEraseError::Failed { answer }) => {
                 tracing::warn!(method = erase.name(), ?answer, "the drive says it failed; once more");
                 drive.recover()?;
-                self.once(drive, erase).inspect_err(|_| usable(drive))
+                let again = self.once(drive, erase, said);
+                *said = std::mem::take(said).with("first_try", format_args!("failed: {}", answer.words()));
+                again.inspect_err(|_| usable(drive))
             }
             outcome => outcome.inspect_err(|_| usable(drive)),
         }
     }
 
-    fn once<D: Drive>(&mut self, drive: &mut D, erase: SelfErase) -> Result<Answer, SelfEraseError> {
+    fn once<D: Drive>(
+        &mut self,
+        drive: &mut D,
+        erase: SelfErase,
+        said: &mut Answer,
+    ) -> Result<(), SelfEraseError> {
         let whole = drive.size();
         let total = whole;
         (self.progress)(Progress { phase: Phase::ByDrive, done: Bytes(0), total, estimate: None });
-        let begun = drive.begin(erase)?;
+        let begun = drive.begin(erase).inspect_err(|error| *said = error.answer())?;
+        *said = begun.clone();
         let ended = match erase {
             // It is over when it answers; the log tells of the last sanitize, however long ago.
-            SelfErase::NvmeFormat(_) => Answer::default(),
+            SelfErase::NvmeFormat(_) => Ok(Answer::default()),
             SelfErase::NvmeSanitize(_)
             | SelfErase::AtaSanitize(_)
             | SelfErase::AtaSecurity(_)
             | SelfErase::ScsiSanitize(_)
-            | SelfErase::OpalRevert => self.until_done(drive)?,
+            | SelfErase::OpalRevert => self.until_done(drive),
         };
+        *said = begun.and(ended.as_ref().map_or_else(SelfEraseError::answer, Answer::clone));
+        ended?;
         (self.progress)(Progress { phase: Phase::ByDrive, done: whole, total, estimate: None });
-        Ok(begun.and(ended))
+        Ok(())
     }
 
     /// Wait until the drive erases no more.

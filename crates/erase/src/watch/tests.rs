@@ -81,12 +81,22 @@ fn failed() -> Result<State, ()> {
 }
 
 fn erase(drive: &mut Scripted, limit: Option<u64>) -> (Result<Answer, String>, u64, Vec<u64>) {
+    let mut said = Answer::default();
+    let (outcome, seconds, seen) = erase_saying(drive, limit, &mut said);
+    (outcome.map(|()| said), seconds, seen)
+}
+
+fn erase_saying(
+    drive: &mut Scripted,
+    limit: Option<u64>,
+    said: &mut Answer,
+) -> (Result<(), String>, u64, Vec<u64>) {
     let mut time = FakeTime::default();
     let mut seen = Vec::new();
     let mut progress = |progress: Progress| seen.push(progress.done.0);
     let limit = limit.map(Duration::from_secs);
     let mut watch = Watch { time: &mut time, progress: &mut progress, limit };
-    let outcome = watch.erase(drive, ERASE).map_err(|error| error.to_string());
+    let outcome = watch.erase(drive, ERASE, said).map_err(|error| error.to_string());
     (outcome, time.0.as_secs(), seen)
 }
 
@@ -132,6 +142,23 @@ fn a_drive_that_fails_is_recovered_and_asked_once_more() {
     assert_eq!(erase(&mut drive, None).0, Err("the drive says that its erase failed".to_owned()));
     // The second time so that whatever is tried next finds a drive that reads and writes.
     assert_eq!((drive.begun, drive.recovered), (2, 2));
+}
+
+#[test]
+fn however_it_ends_the_drive_s_words_are_kept() {
+    let begun = || Answer::default().with("cdw10", "0x2");
+    let failed_once = |sstat| begun().with("first_try", "failed: sstat 0x3").with("sstat", sstat);
+    for (words, want) in [
+        (vec![at(Some(1), None)], begun()),
+        (vec![Err(())], begun()),
+        (vec![done()], begun().with("sstat", "0x1")),
+        (vec![failed(), done()], failed_once("0x1")),
+        (vec![failed()], failed_once("0x3")),
+    ] {
+        let mut said = Answer::default();
+        let (outcome, ..) = erase_saying(&mut Scripted::new(words), None, &mut said);
+        assert_eq!(said, want, "{outcome:?}");
+    }
 }
 
 #[test]

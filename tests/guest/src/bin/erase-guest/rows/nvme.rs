@@ -211,7 +211,8 @@ fn slow(bench: &Bench) -> Value {
 fn fails_once(bench: &Bench) -> Value {
     let (drive, disk) = Drive::one(bench, "sanitize-fails-once");
     let erased = drive.erase(&disk, Policy::FULL).expect("an erased drive");
-    assert_eq!(erased.attempts.len(), 1);
+    let [attempt] = &erased.attempts[..] else { panic!("{:?}", erased.attempts) };
+    assert_eq!(fact(&attempt.answer, "first_try"), "failed: scdw10 0xc, sstat_after 0x3");
     found(&erased)
 }
 
