@@ -14,7 +14,7 @@ use crate::{
     cause, hidden,
     marker::{Journal, Mark, Marker, Trace},
     opal::Ownership,
-    prove::{Attempt, Expectation, Memory, Search, UNIT},
+    prove::{Attempt, Expectation, Memory, Search, TooLong, UNIT},
     seed::Draw,
     watch::Watch,
     wipe::{Unwritten, Wipe, WipeError},
@@ -77,6 +77,18 @@ impl Conditions<'_> {
     /// Until `limit`, by [`Conditions::time`].
     fn watch(&mut self, limit: Option<Duration>) -> Watch<'_> {
         Watch { time: self.time, progress: self.progress, limit }
+    }
+
+    /// Tells, and says when `limit` is over.
+    fn tell_until(
+        &mut self,
+        limit: Option<Duration>,
+    ) -> impl FnMut(Phase, Bytes, Bytes) -> Result<(), TooLong> {
+        let Self { time, progress, .. } = self;
+        move |phase, done, total| {
+            progress(Progress { phase, done, total, estimate: None });
+            limit.filter(|limit| time.elapsed() > *limit).map_or(Ok(()), |limit| Err(TooLong { limit }))
+        }
     }
 
     fn tell(&mut self, phase: Phase, done: Bytes, total: Bytes) {
@@ -437,8 +449,7 @@ impl<D: Drive> Run<'_, '_, D> {
         let expectation = Expectation::of(method);
         let verify = self.policy.verify;
         let search = Search { zones, unit, verify, expectation, seed, canaries, memory, except };
-        let mut tell = |phase, done, total| self.conditions.tell(phase, done, total);
-        let proof = search.run(self.drive, &mut tell)?;
+        let proof = search.run(self.drive, &mut self.conditions.tell_until(self.limit))?;
         if expectation != Expectation::Zeros {
             self.scrub(&search)?;
         }
@@ -450,7 +461,6 @@ impl<D: Drive> Run<'_, '_, D> {
     fn scrub(&mut self, search: &Search) -> Result<(), AttemptError> {
         let zones = Zones::of_scrub(self.drive.size(), self.drive.block());
         self.by_host(&zones, None, |wipe, drive| Wipe { marker: None, ..wipe }.zero_out(drive))?;
-        let mut tell = |phase, done, total| self.conditions.tell(phase, done, total);
         let ends = Search {
             zones: &zones,
             verify: crate::Verify::Full,
@@ -458,7 +468,7 @@ impl<D: Drive> Run<'_, '_, D> {
             memory: &Memory::default(),
             ..*search
         };
-        ends.run(self.drive, &mut tell)?;
+        ends.run(self.drive, &mut self.conditions.tell_until(self.limit))?;
         Ok(())
     }
 

@@ -129,9 +129,9 @@ impl AttemptError {
             AttemptError::Wipe(_)
             | AttemptError::Canary(_)
             | AttemptError::ByDrive(_)
-            | AttemptError::Unproven(Unproven::CanaryFound { .. } | Unproven::StillThere { .. }) => {
-                Verdict::Failed
-            }
+            | AttemptError::Unproven(
+                Unproven::CanaryFound { .. } | Unproven::StillThere { .. } | Unproven::TooLong { .. },
+            ) => Verdict::Failed,
         }
     }
 

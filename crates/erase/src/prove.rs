@@ -1,6 +1,6 @@
 //! Looking whether the data is gone. A command's success is not asked.
 
-use std::io;
+use std::{io, time::Duration};
 
 use disk::{Buffer, Target};
 use model::Bytes;
@@ -175,6 +175,12 @@ pub enum Unproven {
         #[source]
         err: io::Error,
     },
+    /// The time the policy gives is over.
+    #[error("reading back was not done after {} s, which is all the policy gives it", limit.as_secs())]
+    TooLong {
+        /// What the policy gives.
+        limit: Duration,
+    },
     /// The disk does not answer any more.
     #[error("the disk stopped answering at {at}: look at its cable, or destroy it with its data")]
     Gone {
@@ -184,6 +190,15 @@ pub enum Unproven {
         #[source]
         err: io::Error,
     },
+}
+
+/// Told how far a search is; may end it when its time is over.
+pub(crate) type Tell<'t> = dyn FnMut(Phase, Bytes, Bytes) -> Result<(), TooLong> + 't;
+
+/// The time that the policy gives is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLong {
+    pub(crate) limit: Duration,
 }
 
 /// Noise where it is not blank.
@@ -229,11 +244,7 @@ pub(crate) struct Search<'a> {
 
 impl Search<'_> {
     /// Read back and compare.
-    pub(crate) fn run(
-        &self,
-        drive: &impl Target,
-        progress: &mut dyn FnMut(Phase, Bytes, Bytes),
-    ) -> Result<Proof, Unproven> {
+    pub(crate) fn run(&self, drive: &impl Target, progress: &mut Tell) -> Result<Proof, Unproven> {
         self.look_for_old_blocks(drive)?;
         let units = self.zones.units(self.unit);
         let full = self.verify == Verify::Full || units <= STRATA * PER_STRATUM;
@@ -306,7 +317,7 @@ impl Search<'_> {
         pieces: impl Iterator<Item = Piece> + Send,
         longest: u64,
         total: Bytes,
-        progress: &mut dyn FnMut(Phase, Bytes, Bytes),
+        progress: &mut Tell,
     ) -> Result<(), Unproven> {
         let salvage = Salvage::new(drive.block().get());
         let memory = || Buffer::zeroed(length(Piece { at: 0, length: longest }));
@@ -322,12 +333,12 @@ impl Search<'_> {
             wrong.map_or(Ok(()), |at| Err(Failure::StillThere { at }))
         };
         let outcome = lanes::run(pieces, memory, read, &mut |done| {
-            progress(Phase::Verify, Bytes(done.bytes), total);
-            Ok(())
+            progress(Phase::Verify, Bytes(done.bytes), total).map_err(Failure::TooLong)
         });
         match outcome {
             Ok(()) => all_read(salvage),
             Err(Failure::StillThere { at }) => Err(Unproven::StillThere { at }),
+            Err(Failure::TooLong(TooLong { limit })) => Err(Unproven::TooLong { limit }),
             Err(Failure::GaveUp(up)) => Err(gave_up(up, salvage.into_found())),
         }
     }
@@ -337,6 +348,7 @@ impl Search<'_> {
 enum Failure {
     StillThere { at: Bytes },
     GaveUp(GaveUp),
+    TooLong(TooLong),
 }
 
 fn all_read(salvage: Salvage) -> Result<(), Unproven> {

@@ -38,7 +38,7 @@ fn search_except(
         memory: &memory,
         except,
     };
-    search.run(disk, &mut |_, _, _| ())
+    search.run(disk, &mut |_, _, _| Ok(()))
 }
 
 fn place(outcome: Result<Proof, Unproven>) -> Bytes {
@@ -107,7 +107,7 @@ fn a_canary_in_a_block_that_was_not_erased_is_not_missed() {
         let (verify, expectation) = (Verify::Sample, Expectation::Zeros);
         let (canaries, memory) = (&canaries, &memory);
         Search { zones: &zones, unit: UNIT, verify, expectation, seed: Seed(4), canaries, memory, except }
-            .run(&disk, &mut |_, _, _| ())
+            .run(&disk, &mut |_, _, _| Ok(()))
     };
     let mut except = BadBlocks::default();
     assert!(matches!(search(&except), Err(Unproven::CanaryFound { at: Bytes(0) })));

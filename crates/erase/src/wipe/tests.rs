@@ -198,6 +198,16 @@ fn a_disk_that_takes_no_writes_is_to_be_destroyed() {
 }
 
 #[test]
+fn the_policy_s_time_ends_reading_back_too() {
+    // As long as the zeros take: twice ten seconds and the canaries before.
+    let policy = Policy { max_time: Some(Duration::from_secs(35)), ..ONE_PASS };
+    let error = erase(&mut used(), policy, &marker("op", policy)).expect_err("too long");
+    let EraseError::NotErased { attempts, .. } = &error else { panic!("{error}") };
+    let first = attempts[0].error.as_deref().unwrap_or_default();
+    assert!(first.contains("reading back was not done"), "{first}");
+}
+
+#[test]
 fn the_policy_s_time_ends_an_overwrite() {
     let policy = Policy { max_time: Some(Duration::from_secs(3)), ..TWO_PASSES };
     let mut disk = used();
