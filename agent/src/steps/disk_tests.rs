@@ -242,6 +242,37 @@ async fn evidence_of_the_disks_that_are_clean_outlives_the_failure_of_another() 
     assert_eq!(step, "erase_devices", "a failed step is echoed too");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_there_as_soon_as_its_disk_ends_while_another_takes_its_time() {
+    let Some(quick) = Loop::with(&["--sizelimit", "16777216"]) else { return };
+    let Some(slow) = Loop::with(&["--sizelimit", "1073741824"]) else { return };
+    let bench = Bench::new(&[quick.device.clone(), slow.device.clone()]);
+    // One limit for both: the slow one takes some four seconds.
+    let id = bench.start("clean.execute_clean_step", by_policy(json!({"rate_limit_bytes_s": 256 << 20})));
+    let (quick, slow) = (quick.device.display().to_string(), slow.device.display().to_string());
+    let (mut early, mut further) = (false, false);
+    let ended = loop {
+        let shown = bench.shown(&id);
+        if shown.command_status != CommandStatus::Running {
+            break shown;
+        }
+        if let Some(result) = shown.command_result {
+            let documents = &result["clean_result"];
+            early |= documents[&quick]["body"]["result"] == "clean" && documents[&slow].is_null();
+            let devices = result["progress"]["devices"].as_array().cloned().unwrap_or_default();
+            further |= devices.iter().any(|device| {
+                let far = |key: &str| device[key].as_u64().is_some_and(|number| number > 0);
+                device["device"] == slow && far("percent") && far("bytes_per_s") && far("remaining_s")
+            });
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    assert_eq!(ended.command_status, CommandStatus::Succeeded, "{:?}", ended.command_error);
+    assert_eq!(ended.command_result.unwrap()["clean_result"][&slow]["body"]["result"], "clean");
+    assert!(early, "the certificate of the quick disk waited for the slow one");
+    assert!(further, "nobody saw how far the slow disk was");
+}
+
 /// Ironic's agent skips a member of an array, or any disk that lsblk fails on,
 /// and reports success.
 #[tokio::test]

@@ -56,9 +56,18 @@ impl Bench {
     }
 
     pub(super) async fn run(&self, name: &str, params: Value) -> CommandResult {
-        let params = params.as_object().unwrap().clone();
-        let (id, _) = self.board.submit(CommandRequest { name: name.to_owned(), params }).unwrap();
+        let id = self.start(name, params);
         self.board.ended(&id).await.unwrap()
+    }
+
+    pub(super) fn start(&self, name: &str, params: Value) -> String {
+        let params = params.as_object().unwrap().clone();
+        self.board.submit(CommandRequest { name: name.to_owned(), params }).unwrap().0
+    }
+
+    /// As a conductor sees it now.
+    pub(super) fn shown(&self, id: &str) -> CommandResult {
+        self.board.find(id).unwrap()
     }
 }
 
