@@ -355,6 +355,34 @@ async fn a_read_only_disk_is_an_error_or_a_recorded_skip() {
     }
 }
 
+/// Ironic's agent looks at the whole disk only, never asks for what it compares,
+/// and takes `wipe_special_filesystems` upside down: false, its documented safe
+/// value, switches the guard off.
+#[tokio::test]
+async fn a_cluster_file_system_is_seen_on_a_partition_and_the_node_must_say_that_it_goes() {
+    let Some(disk) = Loop::with(&["--sizelimit", "67108864"]) else { return };
+    let vmfs = [0, 0, 0, 0, 0xfb, 0, 0, 0, 0, 8, 0, 0, 0, 0x80, 0, 0];
+    for (at, bytes) in [(446, &vmfs[..]), (510, &[0x55, 0xaa]), (9 << 20, b"secret")] {
+        disk.file.as_file().write_all_at(bytes, at).unwrap();
+    }
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    let node = |says: Value| {
+        let mut params = clean("erase_devices");
+        params["node"]["driver_internal_info"]["wipe_special_filesystems"] = says;
+        params
+    };
+    for says in [Value::Null, json!(false)] {
+        let answer = bench.run("clean.execute_clean_step", node(says)).await;
+        let details = &answer.command_error.as_ref().unwrap().details;
+        assert!(details.contains("VMFS"), "{details}");
+        assert_eq!(body(&bench, &answer, &disk.device)["level"], "none");
+        assert_eq!(disk.read(9 << 20, 6), b"secret");
+    }
+    let answer = bench.run("clean.execute_clean_step", node(json!(true))).await;
+    assert_eq!(body(&bench, &answer, &disk.device)["result"], "clean", "{:?}", answer.command_error);
+    assert_eq!(disk.read(9 << 20, 6), [0; 6]);
+}
+
 #[tokio::test]
 async fn a_disk_in_use_is_not_erased_and_the_failure_names_it() {
     let Some(disk) = Loop::new() else { return };
