@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Attempt, BadBlocks, EraseError, Erased, Level, Mode, Policy, Proof, ReadOnly, Refusal, Subject,
-    prove::UNIT,
+    execute::chain, prove::UNIT,
 };
 
 /// The version of the bodies made here.
@@ -84,7 +84,7 @@ impl Subject {
     #[must_use]
     pub fn failed(&self, error: &EraseError, context: &Context) -> Value {
         let mut body = self.frame(context, error.verdict().name(), Level::None);
-        body["reason"] = error.to_string().into();
+        body["reason"] = chain(error).into();
         body["attempts"] = match error {
             EraseError::NotErased { attempts: tried, .. } => attempts(tried),
             EraseError::AnotherDisk { .. } => json!([]),

@@ -489,7 +489,7 @@ fn forget_partitions(drive: &mut impl Drive) -> Option<String> {
 }
 
 /// An error and its causes in one line, for records that outlive it.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
