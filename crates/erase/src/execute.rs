@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use disk::Target;
+use disk::{Buffer, Target};
 use model::Bytes;
 
 use crate::{
@@ -262,7 +262,7 @@ impl<D: Drive> Run<'_, '_, D> {
         match self.drive.state() {
             Ok(State::Ready | State::Done { .. }) => Ok(None),
             Ok(State::Failed { .. }) => self.lead_out(methods, notes),
-            Ok(State::Locked { .. }) => Ok(self.recover("it was locked", notes)),
+            Ok(State::Locked { .. }) => self.unlock(notes).map(|()| None),
             Ok(State::Erasing { erase, .. }) => {
                 let found = format!("it was erasing itself by {} when this agent came", erase.name());
                 notes.push(found);
@@ -272,6 +272,26 @@ impl<D: Drive> Run<'_, '_, D> {
                 notes.push(format!("it did not say what it was doing: {}", chain(&error)));
                 Ok(None)
             }
+        }
+    }
+
+    /// Out of somebody's password. A drive that keeps it, and gives no block away,
+    /// is not asked for all of them: each takes it seconds to refuse.
+    fn unlock(&mut self, notes: &mut Vec<String>) -> Result<(), AttemptError> {
+        let error = match self.drive.recover() {
+            Ok(answer) => {
+                notes.push(format!("it was locked; recovered: {}", answer.words()));
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let mut block = Buffer::zeroed(usize::try_from(self.unit()).expect("INVARIANT: a few KiB"));
+        match self.drive.read_at(Bytes(0), &mut block) {
+            Ok(()) => {
+                notes.push(format!("a password is set on it: {}", chain(&error)));
+                Ok(())
+            }
+            Err(_) => Err(SelfEraseError::from(error).into()),
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) const ROWS: &[Named] = &[
     ("sata-security-lies", security_lies),
     ("sata-power-cut", |bench| power_cut(bench, without_sanitize())),
     ("sata-frozen", frozen),
+    ("sata-hidden", hidden),
     ("sata-locked", locked),
     ("sata-locked-for-good", locked_for_good),
 ];
@@ -263,6 +264,18 @@ fn frozen(bench: &Bench) -> Value {
     json!({"notes": erased.notes})
 }
 
+/// What a host protected area hides is shown, to the kernel too, and overwritten.
+fn hidden(bench: &Bench) -> Value {
+    let mut drive = without_sanitize().hiding(BLOCKS - 200);
+    drive.security.frozen = true;
+    let used = Used::new(bench, drive);
+    assert_eq!(used.disk().size.0, (BLOCKS - 200) * 512);
+    let erased = used.erased_by(Policy::FULL, "zero-out");
+    assert_eq!(erased.subject.disk.size.0, BLOCKS * 512);
+    assert_eq!(used.disk().size.0, BLOCKS * 512);
+    json!({"notes": erased.notes})
+}
+
 /// ironic-python-agent left its password.
 fn locked(bench: &Bench) -> Value {
     let mut drive = without_sanitize();
@@ -289,6 +302,7 @@ fn locked_for_good(bench: &Bench) -> Value {
     drive.security = Security::locked_with(b"somebody's");
     let used = Used::new(bench, drive);
     let words = used.not_erased(FALLBACK);
+    assert!(words.contains("a password that is not known is set on it"), "{words}");
     assert_eq!(used.attached.drive().security.attempts, 1);
     json!({"words": words})
 }
