@@ -42,7 +42,8 @@ pub struct Format {
 /// The namespaces of one drive, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces {
-    /// The drive's own name in the world: its NVMe subsystem and serial number.
+    /// The drive's name: the kernel's, its NVMe subsystem and serial number, of which
+    /// cheap drives have none.
     pub drive: String,
     /// The one in question.
     pub own: u32,
@@ -82,7 +83,10 @@ impl NvmeAbilities {
             Err(AdminError::Status(_)) => attached.clone(),
             Err(error) => return Err(error),
         };
-        Ok(Self::of_identify(&controller, own, &attached, &allocated))
+        let mut abilities = Self::of_identify(&controller, own, &attached, &allocated);
+        let drive = &mut abilities.namespaces.drive;
+        *drive = format!("{} {drive}", kernel_name(path));
+        Ok(abilities)
     }
 
     /// From Identify Controller and the lists of namespaces. Short data offers nothing.
@@ -206,6 +210,14 @@ fn named(ids: &[u32]) -> String {
     let ids: Vec<_> = ids.iter().map(|id| format!("{id:#x}")).collect();
     let what = if ids.len() == 1 { "namespace" } else { "namespaces" };
     format!("{what} {}", ids.join(", "))
+}
+
+/// What the kernel calls the controller, or the subsystem, behind a device node.
+fn kernel_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    let device = Path::new("/sys/class/block").join(name).join("device");
+    let controller = std::fs::canonicalize(device).unwrap_or_default();
+    controller.file_name().unwrap_or(name).to_string_lossy().into_owned()
 }
 
 /// A list of namespaces as a controller would give it that says only their number (NN).

@@ -338,6 +338,8 @@ fn namespaces_all(bench: &Bench) -> Value {
     let mut abilities: Vec<_> = disks.iter().map(read).collect();
     assert_eq!(erase::in_turns(&mut abilities), [vec![0, 1, 2]]);
     assert_eq!(abilities[0].nvme.namespaces.attached, [1, 0xa, 0x1f]);
+    let drive = &abilities[0].nvme.namespaces.drive;
+    assert!(drive.starts_with("nvme") && drive.ends_with("billet:namespaces-all namespaces-all"), "{drive}");
     let mut all = Vec::new();
     for (disk, abilities) in disks.iter().zip(&abilities) {
         let subject = Subject::read(Path::new("/"), disk).expect("a disk that can be looked at");
