@@ -239,6 +239,17 @@ fn a_clock_a_year_off_is_noticed() {
     );
 }
 
+#[test]
+fn a_certificate_of_an_unknown_version_proves_nothing() {
+    let world = World::new();
+    for (version, words) in [(json!(3), "it is of version 3"), (Value::Null, "it has no version")] {
+        let mut body = certificate("S1", "clean", &format!("{DAY}T10:05:30Z"));
+        body["v"] = version;
+        let signed = sign(body, &world.agent.key).expect("signed");
+        fails(&verify(&[], &[world.write("one.json", signed.to_value().to_string())]), words);
+    }
+}
+
 /// billetd's word is not enough: its key may be stolen, its code wrong.
 #[test]
 fn what_billetd_accepted_is_judged_again() {

@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use super::read::Document;
 
+/// The newest version of certificates that is known.
+const NEWEST: u64 = 2;
 /// How far two clocks may be apart; a clock kept in local time is half a day off.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -136,7 +138,7 @@ fn alone(
     now: Timestamp,
     problem: &mut dyn FnMut(String),
 ) -> Finding {
-    let wrong = wrong_time(&certificate, &Value::Null, now);
+    let wrong = objection(&certificate, &Value::Null, now);
     let proven = wrong.is_none() && says_erased(&certificate);
     wrong.into_iter().for_each(problem);
     Finding { from, digest, link: Value::Null, certificate, proven }
@@ -151,7 +153,7 @@ fn of_link((from, digest): Origin, link: Value, now: Timestamp, problem: &mut dy
     let (certificate, mut objection) = match inner {
         Ok(certificate) => {
             let objection =
-                other_subject(&link, &certificate).or_else(|| wrong_time(&certificate, &link, now));
+                other_subject(&link, &certificate).or_else(|| objection(&certificate, &link, now));
             (certificate, objection)
         }
         Err(error) => (Value::Null, Some(error)),
@@ -172,6 +174,17 @@ fn other_subject(link: &Value, certificate: &Value) -> Option<String> {
     let pairs = [("/node", "/node"), ("/operation", "/operation"), ("/device", "/device/path")];
     let other = pairs.iter().find(|(ours, theirs)| text(link, ours) != text(certificate, theirs))?;
     Some(format!("the certificate is about another {}", other.0.trim_start_matches('/')))
+}
+
+/// What a genuine certificate does not prove by itself.
+fn objection(certificate: &Value, link: &Value, now: Timestamp) -> Option<String> {
+    match certificate.get("v").and_then(Value::as_u64) {
+        Some(1..=NEWEST) => wrong_time(certificate, link, now),
+        Some(newer) => {
+            Some(format!("it is of version {newer}, and this program knows {NEWEST}: use a newer one"))
+        }
+        None => Some("it is no certificate of an erasure: it has no version".to_owned()),
+    }
 }
 
 /// A time that cannot be: in the future, or outside its operation.
