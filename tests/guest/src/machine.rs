@@ -23,6 +23,9 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(240);
 /// Lines of the console that are quoted when a guest fails.
 const LINES_QUOTED: usize = 40;
+/// On a busy host an emulated timer is late, and the kernel would take it for broken.
+const PARAMETERS: &str =
+    "console=ttyS0 quiet panic=-1 no_timer_check nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
 /// When set, the end of the console is shown of guests that succeed too.
 const SHOW: &str = "BILLET_SHOW_GUESTS";
 /// When set, only these rows are run: names separated by commas.
@@ -122,8 +125,7 @@ impl Machine {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let errors = File::create(folder.path().join("qemu.log")).expect("a log");
         let wanted = chosen(rows);
-        let parameters =
-            format!("console=ttyS0 quiet panic=-1 {ROWS_PARAMETER}={} {}", wanted.join(","), self.parameters);
+        let parameters = format!("{PARAMETERS} {ROWS_PARAMETER}={} {}", wanted.join(","), self.parameters);
         // A test that is killed takes its guests along.
         let mut command = Command::new("setpriv");
         command

@@ -14,6 +14,8 @@ fn drives_that_fail_lie_or_vanish_are_never_clean() {
         "scsi-debug-removed",
         "dm-error",
         "dm-drops-writes",
+        "dm-drops-writes-later",
+        "dm-shrinks",
         "null-blk-bad-blocks",
         "scsi-debug-zoned",
         "held-by-an-array",

@@ -92,6 +92,16 @@ impl Bench {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Erased, EraseError> {
         let plan = self.plan(disk, policy).expect("a disk that may be erased");
+        self.carry_out(plan, disk, progress)
+    }
+
+    /// Do to `disk` what was planned for it.
+    pub(crate) fn carry_out(
+        &self,
+        plan: Plan,
+        disk: &Disk,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Erased, EraseError> {
         plan.release().expect("a disk that can be freed");
         let mut drive = Device::open(disk.path()).expect("a free disk");
         let seed = Seed::random().expect("random numbers");

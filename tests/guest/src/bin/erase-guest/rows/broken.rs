@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use erase::{AttemptError, CanaryError, EraseError, Policy, Verdict};
+use erase::{AttemptError, CanaryError, EraseError, Phase, Policy, Progress, Verdict};
 use guest::secret::Survivors;
 use model::inventory::Disk;
 use serde_json::{Value, json};
@@ -13,8 +13,13 @@ use crate::{
     modules,
 };
 
-pub(crate) const ROWS: &[Named] =
-    &[("dm-error", unwritable), ("dm-drops-writes", liar), ("null-blk-bad-blocks", bad_blocks)];
+pub(crate) const ROWS: &[Named] = &[
+    ("dm-error", unwritable),
+    ("dm-drops-writes", liar),
+    ("dm-drops-writes-later", later_liar),
+    ("dm-shrinks", shrinks),
+    ("null-blk-bad-blocks", bad_blocks),
+];
 
 /// Sectors of 512 bytes of the drives of these rows.
 const SECTORS: u64 = 16 << 11;
@@ -73,6 +78,49 @@ fn liar(bench: &Bench) -> Value {
     let _proof = bench.erase(&mapped.disk(bench), Policy::FULL).expect("honest now");
     drop(mapped);
     assert!(survivors(below).is_none(), "{:?}", survivors(below));
+    json!({"error": bench.words(&error)})
+}
+
+/// A drive that is honest until the canaries are placed, and begins to lie in the middle.
+fn later_liar(bench: &Bench) -> Value {
+    modules::load("dm_flakey", "");
+    let module = ScsiDebug::load("dev_size_mb=16");
+    let below = &module.drives(bench, 1)[0];
+    plant(below);
+    let node = below.path();
+    let mapped = Mapped::new("liar", &format!("0 {SECTORS} linear {node} 0"));
+    let mut honest = true;
+    let begin_to_lie = &mut |progress: Progress| {
+        if honest && progress.phase == Phase::Overwrite {
+            honest = false;
+            mapped.change(&format!("0 {SECTORS} flakey {node} 0 0 1000 1 drop_writes"));
+        }
+    };
+    let policy = Policy { passes: 2, ..Policy::FULL };
+    let error = bench.erase_watched(&mapped.disk(bench), policy, begin_to_lie).expect_err("a liar");
+    assert!(!honest, "it was never asked to overwrite");
+    let caught = |error: &EraseError| match error {
+        EraseError::NotErased { last: AttemptError::Unproven(_), .. } => true,
+        EraseError::NotErased { .. } | EraseError::AnotherDisk { .. } => false,
+    };
+    assert!(caught(&error), "{error:?}");
+    json!({"error": bench.words(&error)})
+}
+
+/// Another size than was planned for: nothing is written.
+fn shrinks(bench: &Bench) -> Value {
+    let module = ScsiDebug::load("dev_size_mb=16");
+    let below = &module.drives(bench, 1)[0];
+    plant(below);
+    let before = survivors(below);
+    let node = below.path();
+    let mapped = Mapped::new("small", &format!("0 {SECTORS} linear {node} 0"));
+    let disk = mapped.disk(bench);
+    let plan = bench.plan(&disk, Policy::FULL).expect("a plan");
+    mapped.change(&format!("0 {} linear {node} 0", SECTORS / 2));
+    let error = bench.carry_out(plan, &disk, &mut |_| ()).expect_err("another size");
+    assert!(matches!(error, EraseError::AnotherDisk { .. }), "{error:?}");
+    assert_eq!(survivors(below), before, "nothing was to be written");
     json!({"error": bench.words(&error)})
 }
 
