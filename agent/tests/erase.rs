@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -27,9 +28,25 @@ impl Used {
     /// None, loudly, when this user may make none.
     fn new(mib: u64) -> Option<Self> {
         let file = NamedTempFile::new().expect("a file");
+        Self::fill(&file, 0..mib);
+        Self::over(file)
+    }
+
+    /// Mostly holes, with a mebibyte of secrets every 64.
+    fn sparse(mib: u64) -> Option<Self> {
+        let file = NamedTempFile::new().expect("a file");
+        file.as_file().set_len(mib * MIB).expect("sparse");
+        Self::fill(&file, (0..mib).step_by(64));
+        Self::over(file)
+    }
+
+    fn fill(file: &NamedTempFile, mebibytes: impl Iterator<Item = u64>) {
         let block: Vec<u8> = SECRET.iter().copied().cycle().take(BLOCK).collect();
         let mebibyte = block.repeat(256);
-        (0..mib).for_each(|at| file.as_file().write_all_at(&mebibyte, at * MIB).expect("written"));
+        mebibytes.for_each(|at| file.as_file().write_all_at(&mebibyte, at * MIB).expect("written"));
+    }
+
+    fn over(file: NamedTempFile) -> Option<Self> {
         let made = Command::new("losetup").args(["--find", "--show"]).arg(file.path()).output();
         match made {
             Ok(made) if made.status.success() => {
@@ -52,7 +69,23 @@ impl Used {
     }
 
     fn has_secrets(&self) -> bool {
-        has_secrets(&self.bytes())
+        let (mut file, mut piece) = (fs::File::open(self.file.path()).expect("a file"), Vec::new());
+        loop {
+            piece.clear();
+            (&mut file).take(4 * MIB).read_to_end(&mut piece).expect("read");
+            if piece.is_empty() || has_secrets(&piece) {
+                return !piece.is_empty();
+            }
+        }
+    }
+
+    /// How far the mark of an overwrite under way is: 8 bytes at 24 of the 8th block.
+    fn mark(&self) -> u64 {
+        let mut place = [0; 8];
+        self.file.as_file().read_exact_at(&mut place, 8 * 512 + 24).expect("read");
+        let mut magic = [0; 12];
+        self.file.as_file().read_exact_at(&mut magic, 8 * 512).expect("read");
+        if &magic == b"billet-erase" { u64::from_le_bytes(place) } else { 0 }
     }
 
     fn is_untouched(&self) -> bool {
@@ -219,6 +252,32 @@ fn an_erase_that_is_killed_again_and_again_is_finished_by_the_next() {
     let last = newest(Path::new(&place));
     let verified = run(&["evidence", "verify", &last.display().to_string()]);
     assert_eq!(verified.status.code(), Some(0), "{}", said(&verified));
+}
+
+/// By the mark on the disk and the journal beside it; the last gibibyte before the
+/// mark is written again.
+#[test]
+fn an_overwrite_that_was_killed_goes_on_where_it_was() {
+    let Some(disk) = Used::sparse(3072) else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let slow = policy(&dir, &json!({"rate_limit_bytes_s": 400 * MIB}));
+    let (place, journal, name) = (file("evidence"), file("journal"), disk.name());
+    let arguments = ["erase", "--yes", "--evidence", &place, "--journal", &journal, &name];
+    let mut child = agent(&arguments).args(["--policy", &slow]).spawn().expect("runs");
+    // A mark comes every five seconds.
+    while disk.mark() <= 1280 * MIB {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before there was a mark");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().and_then(|()| child.wait()).expect("killed");
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(!disk.has_secrets());
+    let document = fs::read(newest(Path::new(&place))).expect("a document");
+    let document: Value = serde_json::from_slice(&document).expect("JSON");
+    assert_eq!(document["body"]["attempts"][0]["resumed"], true, "{document}");
+    assert_eq!(document["body"]["result"], "clean");
 }
 
 /// True when it was not at its end by itself.
