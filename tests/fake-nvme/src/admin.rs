@@ -6,6 +6,7 @@ use crate::{
     drive::Inside,
     identify::{EVERY, identify},
     sanitize::Sanitize,
+    tper::Effect,
 };
 
 const GET_LOG_PAGE: u8 = 0x02;
@@ -14,9 +15,14 @@ const SET_FEATURES: u8 = 0x09;
 const GET_FEATURES: u8 = 0x0a;
 const KEEP_ALIVE: u8 = 0x18;
 const FORMAT: u8 = 0x80;
+const SECURITY_SEND: u8 = 0x81;
+const SECURITY_RECEIVE: u8 = 0x82;
 const SANITIZE: u8 = 0x84;
 /// AUSE: a failure of this sanitize may be left by being told to.
 const ALLOW_UNRESTRICTED_EXIT: u32 = 1 << 3;
+/// The Identify page that tells of the controller, and where in it the commands are.
+const CONTROLLER: u32 = 1;
+const OACS: usize = 256;
 /// Log pages are no longer than this.
 const LOG_LIMIT: usize = 4096;
 
@@ -26,17 +32,23 @@ pub(crate) fn run(
     subsystem: &str,
     controller: u16,
     command: &Command,
+    data: &[u8],
 ) -> Result<Answer, Failure> {
     match command.opcode() {
         IDENTIFY => {
             let cns = command.cdw(10) & 0xff;
-            identify(&drive.spec, subsystem, controller, cns, command.nsid()).map(Answer::data)
+            let mut page = identify(&drive.spec, subsystem, controller, cns, command.nsid())?;
+            if cns == CONTROLLER && drive.tper.is_some() {
+                page[OACS] |= 1; // Security Send and Receive
+            }
+            Ok(Answer::data(page))
         }
         GET_LOG_PAGE => log(drive, command),
         SET_FEATURES | GET_FEATURES => Ok(feature(command)),
         KEEP_ALIVE => Ok(Answer::default()),
         FORMAT => format(drive, command),
         SANITIZE => sanitize(drive, command),
+        SECURITY_SEND | SECURITY_RECEIVE => security(drive, command, data),
         _ => Err(Failure::INVALID_OPCODE),
     }
 }
@@ -81,6 +93,7 @@ fn format(drive: &mut Inside, command: &Command) -> Result<Answer, Failure> {
         return Err(Failure::INVALID_OPCODE);
     }
     refuse_while_sanitizing(drive)?;
+    refuse_to_others(drive)?;
     let (cdw10, nsid) = (command.cdw(10), command.nsid());
     drive.remember(FORMAT, cdw10);
     let one = drive.spec.namespaces.iter().find(|one| one.id == nsid);
@@ -122,6 +135,7 @@ fn sanitize(drive: &mut Inside, command: &Command) -> Result<Answer, Failure> {
     if drive.spec.sanitizes.is_empty() {
         return Err(Failure::INVALID_OPCODE);
     }
+    refuse_to_others(drive)?;
     if drive.sanitize.status == Status::Running {
         return Err(Failure::SANITIZE_IN_PROGRESS);
     }
@@ -157,6 +171,31 @@ fn begin(drive: &mut Inside, cdw10: u32, pattern: u32) -> Result<(), Failure> {
     }
     drive.sanitize = Sanitize { status: Status::Running, cdw10, pattern, ..Sanitize::default() };
     Ok(())
+}
+
+/// What is said to, and by, the part that knows its owner. A revert makes new keys.
+fn security(drive: &mut Inside, command: &Command, data: &[u8]) -> Result<Answer, Failure> {
+    let [_, low, high, protocol] = command.cdw(10).to_le_bytes();
+    let com_id = u16::from_be_bytes([high, low]);
+    let tper = drive.tper.as_mut().ok_or(Failure::INVALID_OPCODE)?;
+    if command.opcode() == SECURITY_RECEIVE {
+        return tper.receive(protocol, com_id).map(Answer::data);
+    }
+    if tper.send(protocol, com_id, data)? == Effect::Reverted {
+        let all: Vec<u32> = drive.spec.namespaces.iter().map(|one| one.id).collect();
+        for id in all {
+            drive.erase(id, Action::Crypto).map_err(|_| Failure::INTERNAL)?;
+        }
+    }
+    Ok(Answer::default())
+}
+
+/// A drive that somebody owns does not erase itself for others (TCG SIIS 1.11, 5.3).
+fn refuse_to_others(drive: &Inside) -> Result<(), Failure> {
+    match &drive.tper {
+        Some(tper) if tper.is_owned() => Err(Failure::OPERATION_DENIED),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Reads, writes and formats fail while a sanitize runs, and after it failed.

@@ -67,6 +67,7 @@ impl Failure {
     pub(crate) const INVALID_FIELD: Self = Self(0x02 | Self::DO_NOT_RETRY);
     pub(crate) const INTERNAL: Self = Self(0x06);
     pub(crate) const INVALID_NAMESPACE: Self = Self(0x0b | Self::DO_NOT_RETRY);
+    pub(crate) const OPERATION_DENIED: Self = Self(0x15 | Self::DO_NOT_RETRY);
     pub(crate) const SANITIZE_FAILED: Self = Self(0x1c | Self::DO_NOT_RETRY);
     pub(crate) const SANITIZE_IN_PROGRESS: Self = Self(0x1d | Self::DO_NOT_RETRY);
     pub(crate) const LBA_OUT_OF_RANGE: Self = Self(0x80 | Self::DO_NOT_RETRY);
@@ -76,6 +77,7 @@ impl Failure {
     pub(crate) const INVALID_CONNECT: Self = Self(0x182 | Self::DO_NOT_RETRY);
     pub(crate) const WRITE_FAULT: Self = Self(0x280 | Self::DO_NOT_RETRY);
     pub(crate) const READ_ERROR: Self = Self(0x281 | Self::DO_NOT_RETRY);
+    pub(crate) const ACCESS_DENIED: Self = Self(0x286 | Self::DO_NOT_RETRY);
 }
 
 /// What a command leads to.

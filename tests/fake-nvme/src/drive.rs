@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{Action, Faults, Namespace, Spec, sanitize::Sanitize, sanitize::Status};
+use crate::{Action, Faults, Namespace, Spec, sanitize::Sanitize, sanitize::Status, tper::Tper};
 
 /// Erasing goes in pieces of this many bytes.
 const PIECE: u64 = 1 << 20;
@@ -31,6 +31,7 @@ pub(crate) struct Inside {
     connections: Vec<TcpStream>,
     controllers: u16,
     erases: Vec<(u8, u32)>,
+    pub(crate) tper: Option<Tper>,
 }
 
 impl Drive {
@@ -44,8 +45,17 @@ impl Drive {
         let sanitize = Sanitize::load(&folder.join("sanitize")).expect("a state of a drive");
         let folder = folder.to_owned();
         let (connections, controllers, erases) = (Vec::new(), 0, Vec::new());
-        let inside =
-            Inside { spec, sanitize, powered: true, folder, files, connections, controllers, erases };
+        let inside = Inside {
+            spec,
+            sanitize,
+            powered: true,
+            folder,
+            files,
+            connections,
+            controllers,
+            erases,
+            tper: None,
+        };
         Self(Arc::new(Mutex::new(inside)))
     }
 
@@ -91,6 +101,18 @@ impl Drive {
     /// Change what is wrong with it.
     pub fn with_faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.lock().spec.faults);
+    }
+
+    /// Give it an owner with this password; what is on it may be locked. It comes from a
+    /// factory that printed [`LABEL`](crate::LABEL) on it.
+    pub fn own(&self, password: &str, locked: bool) {
+        self.lock().tper = Some(Tper::owned(password, locked));
+    }
+
+    /// Whether somebody owns it.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        self.lock().tper.as_ref().is_some_and(Tper::is_owned)
     }
 
     /// How its last sanitize is.

@@ -18,6 +18,9 @@ const DATASET_MANAGEMENT: u8 = 0x09;
 /// Run `command`, which came with `data`.
 pub(crate) fn run(drive: &mut Inside, command: &Command, data: &[u8]) -> Result<Answer, Failure> {
     refuse_while_sanitizing(drive)?;
+    if drive.tper.as_ref().is_some_and(|tper| tper.locked) {
+        return Err(Failure::ACCESS_DENIED);
+    }
     let (namespace, file) = drive.attached(command.nsid()).ok_or(Failure::INVALID_NAMESPACE)?;
     let faults = &drive.spec.faults;
     match command.opcode() {

@@ -22,8 +22,10 @@ mod sanitize;
 mod server;
 mod session;
 mod spec;
+mod tper;
 
 pub use drive::Drive;
 pub use sanitize::Status;
 pub use server::Server;
 pub use spec::{Action, Faults, Namespace, Spec};
+pub use tper::{FACTORY, LABEL};

@@ -84,7 +84,7 @@ impl Queue {
                 PROPERTY_SET => self.properties.set(command),
                 _ => Err(Failure::INVALID_OPCODE),
             },
-            (_, 0) => admin::run(&mut self.drive.lock(), &self.subsystem, self.controller, command),
+            (_, 0) => admin::run(&mut self.drive.lock(), &self.subsystem, self.controller, command, data),
             (_, _) => blocks::run(&mut self.drive.lock(), command, data),
         }
     }

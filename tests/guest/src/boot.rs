@@ -29,7 +29,7 @@ const VM_MODULES: &str = include_str!("../../../initramfs/vm.modules");
 const GUEST_MODULES: &str = include_str!("../guest.modules");
 /// The writer of packs: another one may write others.
 const PACK_WRITER: &str = include_str!("../../../crates/init/src/modules/pack.rs");
-/// The generic kernel, which real ramdisks have too.
+/// The generic kernel, which real ramdisks have too. `BILLET_GUEST_KERNEL` names another package.
 const KERNEL_PACKAGE: &str = "linux-image-amd64";
 /// Time matters here, and nobody downloads this.
 const PACK_LEVEL: i32 = 1;
@@ -51,7 +51,8 @@ impl Boot {
     /// When the package cannot be had, or a file is missing.
     #[must_use]
     pub fn new(init: &Path, programs: &[&Path]) -> Self {
-        let package = package::find_kernel(KERNEL_PACKAGE).expect("apt knows a kernel");
+        let name = std::env::var("BILLET_GUEST_KERNEL").unwrap_or_else(|_| KERNEL_PACKAGE.to_owned());
+        let package = package::find_kernel(&name).expect("apt knows a kernel");
         let unpacked = package::unpacked(&package, &cache()).expect("a kernel package");
         let (image, _) = Kernel::image_of_package(&unpacked).expect("a kernel");
         let kernel = uncompressed(&image, &package.sha256);
@@ -92,14 +93,18 @@ fn uncompressed(image: &Path, package_digest: &str) -> PathBuf {
     let start = sectors * 512 + number(0x248);
     // After the stream comes its unpacked length.
     let payload = &bytes[start..start + number(0x24c) - 4];
+    let (program, options): (_, &[&str]) = match payload {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", &["-dc"]), // as kernels after 6.1
+        _ => ("xz", &["-dc", "--format=xz"]),
+    };
     let mut packed = tempfile::NamedTempFile::new().expect("a temporary file");
     packed.write_all(payload).expect("room for it");
+    let output = Command::new(program).args(options).stdin(packed.reopen().expect("a file")).output();
     let output =
-        Command::new("xz").args(["-dc", "--format=xz"]).stdin(packed.reopen().expect("a file")).output();
-    let output = output.expect("xz runs (Debian package xz-utils)");
+        output.unwrap_or_else(|err| panic!("{program} runs (Debian package xz-utils or zstd): {err}"));
     assert!(
         output.status.success(),
-        "the kernel is not packed with xz: {}",
+        "the kernel is not packed with {program}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     fs::create_dir_all(cache()).expect("a cache");

@@ -10,10 +10,10 @@ use std::{
 
 use disk::Device;
 use erase::{
-    Abilities, Answer, Clock, Conditions, EraseError, Erased, Level, Plan, Policy, Progress, Refusal, Seed,
-    Subject, Time, Verify,
+    Abilities, Answer, Clock, Conditions, EraseError, Erased, Level, Opal, Plan, Policy, Progress, Refusal,
+    Request, Seed, Subject, Time, Verify,
 };
-use model::inventory::Disk;
+use model::{Secret, inventory::Disk};
 use serde_json::{Value, json};
 
 use super::Named;
@@ -46,7 +46,12 @@ pub(crate) const ROWS: &[Named] = &[
     ("namespaces-all", namespaces_all),
     ("namespaces-one", namespaces_one),
     ("unattached", unattached),
+    ("opal-locked", opal_locked),
+    ("opal-factory", opal_factory),
 ];
+
+/// What `fake-nvme` prints on its drives.
+const LABEL: &str = "PSID0123456789ABCDEFPSID01234567";
 
 /// A drive that is asked every second is asked without the seconds.
 #[derive(Default)]
@@ -372,4 +377,51 @@ fn unattached(bench: &Bench) -> Value {
     let erased = drive.erase(&disk, Policy::FULL).expect("an erased drive");
     assert_eq!(erased.method.name(), "nvme.sanitize.block");
     json!([refusal.to_string(), found(&erased)])
+}
+
+/// Erase `disk`, whose label is said to be `label`; `None` where the kernel tells of no
+/// owner: before 6.3 it has no Opal for drives over fabrics.
+fn take_over(disk: &Disk, label: &str) -> Option<Result<Erased, EraseError>> {
+    let abilities = Abilities::read(Path::new(&disk.path())).expect("a drive that answers");
+    abilities.opal.owned?;
+    let subject = Subject::read(Path::new("/"), disk).expect("a disk that can be looked at");
+    let psids = [(disk.serial.clone().unwrap_or_default(), Secret::new(label))].into();
+    let request = Request { opal: Opal { psids, msid: None }, ..Request::from(Policy::FULL) };
+    let plan = request.plan(subject, &abilities).expect("a plan");
+    Some(execute(plan, disk, &mut Hurried::default(), &mut |_| ()))
+}
+
+/// Somebody's password locks it: only the label's opens it, and then it sanitizes itself.
+/// Where the kernel does not tell, the drive is not called clean.
+fn opal_locked(bench: &Bench) -> Value {
+    let (drive, disk) = Drive::one(bench, "opal-locked");
+    let Some(wrong) = take_over(&disk, "PSID-OF-ANOTHER") else {
+        let error = drive.erase(&disk, Policy::FULL).expect_err("a locked drive");
+        return json!({"this kernel tells of no owner": bench.words(&error)});
+    };
+    let refused = attempts(&wrong.expect_err("a wrong label"));
+    assert!(refused.len() == 1 && refused[0].starts_with("opal.revert: "), "{refused:?}");
+    let erased = take_over(&disk, LABEL).expect("owned").expect("an erased drive");
+    let names: Vec<_> = erased.attempts.iter().map(|one| one.method.name()).collect();
+    assert_eq!(names, ["opal.revert", "nvme.sanitize.crypto"]);
+    let told = ["sid_before", "reverted_by", "locking_before", "locking_after"];
+    assert_eq!(
+        told.map(|name| fact(&erased.attempts[0].answer, name)),
+        ["changed", "psid", "on, locked", "off"]
+    );
+    assert!(survivors(&disk).is_none(), "{:?}", survivors(&disk));
+    json!([refused, found(&erased)])
+}
+
+/// Locking is on with the password of the factory: it needs no label.
+fn opal_factory(bench: &Bench) -> Value {
+    let (drive, disk) = Drive::one(bench, "opal-factory");
+    let Some(erased) = take_over(&disk, "PSID-OF-ANOTHER") else {
+        let error = drive.erase(&disk, Policy::FULL).expect_err("it refuses to erase itself");
+        return json!({"this kernel tells of no owner": bench.words(&error)});
+    };
+    let erased = erased.expect("an erased drive");
+    let told = ["sid_before", "psid", "reverted_by"].map(|name| fact(&erased.attempts[0].answer, name));
+    assert_eq!(told, ["factory", "status 0x01", "msid"]);
+    found(&erased)
 }
