@@ -190,7 +190,7 @@ fn security(drive: &mut Inside, command: &Command, data: &[u8]) -> Result<Answer
     Ok(Answer::default())
 }
 
-/// A drive that somebody owns does not erase itself for others (TCG SIIS 1.11, 5.3).
+/// A drive that somebody owns does not erase itself for others.
 fn refuse_to_others(drive: &Inside) -> Result<(), Failure> {
     match &drive.tper {
         Some(tper) if tper.is_owned() => Err(Failure::OPERATION_DENIED),

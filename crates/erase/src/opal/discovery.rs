@@ -50,7 +50,8 @@ pub(super) fn parse(answer: &[u8]) -> Sid {
     let end = length.saturating_add(4).min(answer.len());
     let mut rest = answer.get(HEADER..end).unwrap_or_default();
     while let Some((head, tail)) = rest.split_at_checked(FEATURE) {
-        let Some((data, next)) = tail.split_at_checked(usize::from(head[3])) else { break };
+        // Linux keeps the last four bytes to itself: the length it goes by does not count itself.
+        let (data, next) = tail.split_at_checked(usize::from(head[3])).unwrap_or((tail, &[]));
         if u16::from_be_bytes([head[0], head[1]]) == BLOCK_SID {
             return of_bits(data.first().copied());
         }
@@ -104,6 +105,12 @@ mod tests {
                 let _ = parse(&bent);
             }
         }
+    }
+
+    #[test]
+    fn the_last_feature_may_lack_four_bytes() {
+        let whole = answer(&[&[4, 2, 0x10, 12, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]);
+        assert_eq!(parse(&whole[..whole.len() - 4]), Sid::Changed);
     }
 
     #[test]
