@@ -33,7 +33,7 @@ impl Capacity {
     /// Ask the drive. `None` when it has no way of hiding sectors.
     pub(crate) fn read(wire: &mut dyn Wire, identify: &Identify) -> Result<Option<Self>, CommandError> {
         let Some((name, code)) = question(identify) else { return Ok(None) };
-        match Task::new(name, code).run(wire)? {
+        match Task::extended(name, code).run(wire)? {
             (Some(Registers { lba, .. }), _) => {
                 Ok(Some(Self { shown: identify.sectors(), native: lba.saturating_add(1) }))
             }
@@ -58,9 +58,9 @@ pub(crate) fn show_all(wire: &mut dyn Wire) -> Result<Option<Answer>, CommandErr
     };
     let lba = capacity.native - 1;
     let task = if code == ACCESSIBLE_MAX.1 {
-        Task { feature: SET_ACCESSIBLE_MAX, lba, ..Task::new(ACCESSIBLE_MAX.0, ACCESSIBLE_MAX.1) }
+        Task { feature: SET_ACCESSIBLE_MAX, lba, ..Task::extended(ACCESSIBLE_MAX.0, ACCESSIBLE_MAX.1) }
     } else {
-        Task { lba, ..Task::new(SET_MAX.0, SET_MAX.1) }
+        Task { lba, ..Task::extended(SET_MAX.0, SET_MAX.1) }
     };
     let (_, answer) = task.run(wire)?;
     Ok(Some(answer.with("sectors_shown", capacity.shown).with("sectors_native", capacity.native)))

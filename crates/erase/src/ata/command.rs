@@ -30,15 +30,22 @@ pub(crate) struct Task {
     pub(crate) command: u8,
     pub(crate) feature: u16,
     pub(crate) count: u16,
-    /// 48 bits.
+    /// 48 bits, or 28 without `extended`.
     pub(crate) lba: u64,
+    /// Whether its registers are 16 bits wide; adapters may refuse that of the others.
+    pub(crate) extended: bool,
     pub(crate) timeout_ms: u32,
 }
 
 impl Task {
     /// A command without parameters.
     pub(crate) fn new(name: &'static str, command: u8) -> Self {
-        Self { name, command, feature: 0, count: 0, lba: 0, timeout_ms: ASK_TIMEOUT_MS }
+        Self { name, command, feature: 0, count: 0, lba: 0, extended: false, timeout_ms: ASK_TIMEOUT_MS }
+    }
+
+    /// One of the commands whose registers are 16 bits wide.
+    pub(crate) fn extended(name: &'static str, command: u8) -> Self {
+        Self { extended: true, ..Self::new(name, command) }
     }
 
     /// Run it without data; the registers it leaves, if the adapter tells them.
@@ -99,14 +106,31 @@ impl Task {
         let [f1, f0] = self.feature.to_be_bytes();
         let [c1, c0] = self.count.to_be_bytes();
         let [l0, l1, l2, l3, l4, l5, ..] = self.lba.to_le_bytes();
-        let (number, flags, extended) = match protocol {
-            // Without data all registers may be 16 bits wide, and are asked for afterwards.
-            Protocol::NoData => (3 << 1, 0x20, 1),
+        let (number, flags) = match protocol {
+            // The registers are asked for afterwards.
+            Protocol::NoData => (3 << 1, 0x20),
             // One block as the count says; 0x08 is towards the host.
-            Protocol::PioIn => (4 << 1, 0x0e, 0),
-            Protocol::PioOut => (5 << 1, 0x06, 0),
+            Protocol::PioIn => (4 << 1, 0x0e),
+            Protocol::PioOut => (5 << 1, 0x06),
         };
-        [0x85, number | extended, flags, f1, f0, c1, c0, l3, l0, l4, l1, l5, l2, 0x40, self.command, 0]
+        [
+            0x85,
+            number | u8::from(self.extended),
+            flags,
+            f1,
+            f0,
+            c1,
+            c0,
+            l3,
+            l0,
+            l4,
+            l1,
+            l5,
+            l2,
+            0x40,
+            self.command,
+            0,
+        ]
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn begin(wire: &mut dyn Wire, how: Sanitize) -> Result<Answer, Comman
         lba,
         count: FAILURE_MODE | passes,
         timeout_ms: BEGIN_TIMEOUT_MS,
-        ..Task::new("SANITIZE DEVICE", SANITIZE_DEVICE)
+        ..Task::extended("SANITIZE DEVICE", SANITIZE_DEVICE)
     };
     match task.run(wire) {
         Ok((_, answer)) => Ok(answer),
@@ -88,5 +88,5 @@ pub(crate) fn leave_failure(wire: &mut dyn Wire) -> Result<Answer, CommandError>
 }
 
 fn status(wire: &mut dyn Wire, count: u16) -> Result<(Option<Registers>, Answer), CommandError> {
-    Task { count, ..Task::new("SANITIZE STATUS", SANITIZE_DEVICE) }.run(wire)
+    Task { count, ..Task::extended("SANITIZE STATUS", SANITIZE_DEVICE) }.run(wire)
 }
