@@ -237,7 +237,7 @@ impl<D: Drive> Run<'_, '_, D> {
         if let Some(proven) = self.on_arrival(methods, notes)? {
             return Ok(proven);
         }
-        if let Some(proven) = self.go_on(methods, notes) {
+        if let Some(proven) = self.go_on(methods, notes)? {
             return Ok(proven);
         }
         let mut last = None;
@@ -246,6 +246,8 @@ impl<D: Drive> Run<'_, '_, D> {
                 Ok(proof) => return Ok((method, proof)),
                 // Linux lets whoever reads meanwhile wait three minutes for each block.
                 Err(error) if error.is_still_running() => return Err(error),
+                // What the host cannot write in one way it cannot in the other.
+                Err(error) if error.is_the_disk_s_fault() => return Err(error),
                 Err(error) => last = Some(error),
             }
         }
@@ -345,23 +347,30 @@ impl<D: Drive> Run<'_, '_, D> {
 
     /// Go on with an overwrite that was cut off, where the disk itself proves
     /// that it was this one. If that comes to nothing, all is done anew.
-    fn go_on(&mut self, methods: &[Method], notes: &mut Vec<String>) -> Option<(Method, Proof)> {
-        let mark = match self.marker?.look(self.drive) {
-            Trace::None => return None,
+    fn go_on(
+        &mut self,
+        methods: &[Method],
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(Method, Proof)>, AttemptError> {
+        let Some(marker) = self.marker else { return Ok(None) };
+        let mark = match marker.look(self.drive) {
+            Trace::None => return Ok(None),
             Trace::Foreign => {
                 notes.push("it was being overwritten by somebody else, and is overwritten anew".to_owned());
-                return None;
+                return Ok(None);
             }
             Trace::Own(mark) => mark,
         };
         if !methods.contains(&mark.method) || mark.is_at_the_start() {
-            return None;
+            return Ok(None);
         }
         let at = Bytes(mark.before);
         notes.push(format!("an overwrite that was cut off went on in pass {} at {at}", mark.pass + 1));
-        let proof =
-            self.record(mark.method, true, |run, answer| run.attempt(mark.method, Some(mark), answer));
-        Some((mark.method, proof.ok()?))
+        match self.record(mark.method, true, |run, answer| run.attempt(mark.method, Some(mark), answer)) {
+            Ok(proof) => Ok(Some((mark.method, proof))),
+            Err(error) if error.is_the_disk_s_fault() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Try `method` and keep what came of it.
@@ -434,7 +443,7 @@ impl<D: Drive> Run<'_, '_, D> {
                 self.drive.sync().map_err(WipeError::Sync)?;
             }
             Method::ZeroOut | Method::Metadata => {
-                self.by_host(self.zones, from, |mut wipe, drive| wipe.zero_out(drive))?;
+                return Ok(self.by_host(self.zones, from, |mut wipe, drive| wipe.zero_out(drive))?);
             }
             Method::Overwrite => {
                 return Ok(
@@ -480,7 +489,11 @@ impl<D: Drive> Run<'_, '_, D> {
     /// for a partition table.
     fn scrub(&mut self, search: &Search) -> Result<(), AttemptError> {
         let zones = Zones::of_scrub(self.drive.size(), self.drive.block());
-        self.by_host(&zones, None, |wipe, drive| Wipe { marker: None, ..wipe }.zero_out(drive))?;
+        let unwritten =
+            self.by_host(&zones, None, |wipe, drive| Wipe { marker: None, ..wipe }.zero_out(drive))?;
+        if let Some((unwritten, err)) = unwritten {
+            return Err(AttemptError::Incomplete { unwritten, unreadable: BadBlocks::default(), err });
+        }
         let ends = Search {
             zones: &zones,
             verify: crate::Verify::Full,

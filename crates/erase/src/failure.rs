@@ -114,6 +114,15 @@ pub enum AttemptError {
 }
 
 impl AttemptError {
+    /// True when the host could not write to all of the disk: no other way of writing will do better.
+    pub(crate) fn is_the_disk_s_fault(&self) -> bool {
+        match self {
+            AttemptError::Incomplete { .. } => true,
+            AttemptError::Wipe(error) => error.is_dead(),
+            AttemptError::Canary(_) | AttemptError::ByDrive(_) | AttemptError::Unproven(_) => false,
+        }
+    }
+
     /// True when the drive goes on erasing itself: nothing else can be tried.
     pub(crate) fn is_still_running(&self) -> bool {
         matches!(self, AttemptError::ByDrive(SelfEraseError::Stalled { .. } | SelfEraseError::TooLong { .. }))

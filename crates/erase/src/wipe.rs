@@ -31,15 +31,6 @@ const MARK_FROM: u64 = 1 << 20;
 /// Why the method did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum WipeError {
-    /// A write failed.
-    #[error("writing zeros failed at {at}; replace the disk or set it aside")]
-    Write {
-        /// Where.
-        at: Bytes,
-        /// What the kernel answered.
-        #[source]
-        err: io::Error,
-    },
     /// The disk does not answer any more.
     #[error("the disk stopped answering at {at}: look at its cable, or destroy it with its data")]
     Gone {
@@ -75,7 +66,7 @@ impl WipeError {
     pub fn is_dead(&self) -> bool {
         match self {
             WipeError::Gone { .. } | WipeError::Dying { .. } => true,
-            WipeError::Write { .. } | WipeError::Sync(_) | WipeError::TooLong { .. } => false,
+            WipeError::Sync(_) | WipeError::TooLong { .. } => false,
         }
     }
 }
@@ -107,20 +98,22 @@ pub(crate) struct Wipe<'a> {
 
 impl Wipe<'_> {
     /// Make the zones read as zeros, by the kernel's or the device's own means.
-    pub(crate) fn zero_out(&mut self, drive: &impl Target) -> Result<(), WipeError> {
+    pub(crate) fn zero_out(&mut self, drive: &impl Target) -> Result<Unwritten, WipeError> {
         let total = self.zones.bytes().0;
         let zones = self.around_marker(&self.zones.from(self.start(0)));
         let mut trail = self.trail(Method::ZeroOut, 0);
         let mut done = total - zones.bytes().0;
+        let salvage = Salvage::new(drive.block().get());
         for piece in zones.steps(ZERO_STEP) {
-            zero(drive, piece)?;
+            zero(drive, piece, &salvage)?;
             done += piece.length;
             self.after(drive, &mut trail, Phase::Zero, piece.at + piece.length, Bytes(done), Bytes(total))?;
         }
         if let Some(marker) = self.marker {
-            zero(drive, piece_of(marker))?;
+            zero(drive, piece_of(marker), &salvage)?;
         }
-        flush(drive)
+        flush(drive)?;
+        Ok(salvage.into_found())
     }
 
     /// Zeros over the zones, and `passes - 1` random passes before them.
@@ -209,9 +202,9 @@ fn piece_of(marker: &Marker) -> Piece {
     Piece { at: place.start, length: place.end - place.start }
 }
 
-fn zero(drive: &impl Target, piece: Piece) -> Result<(), WipeError> {
-    let at = Bytes(piece.at);
-    drive.zero_at(at, Bytes(piece.length)).map_err(|err| WipeError::Write { at, err })
+fn zero(drive: &impl Target, piece: Piece, salvage: &Salvage) -> Result<(), WipeError> {
+    let zero = |part: Piece| drive.zero_at(Bytes(part.at), Bytes(part.length));
+    Ok(salvage.past(piece, || is_alive(drive, piece.at), zero)?)
 }
 
 fn write(drive: &impl Target, piece: Piece, pattern: &[u8], salvage: &Salvage) -> Result<(), WipeError> {

@@ -333,9 +333,11 @@ fn a_failing_block_is_an_error_with_its_place() {
     disk.broken = 5 * MIB + 512..5 * MIB + 513;
     let error = run(&mut disk, Abilities::default(), Policy::FULL).expect_err("broken");
     let told = told(&error);
-    assert!(told.starts_with("zero-out: the erase failed: writing zeros failed at 8.0 KiB"), "{told}");
-    assert!(told.contains("overwrite: 512 B in 1 places cannot be written, the first at 5.0 MiB"), "{told}");
-    assert!(error.to_string().starts_with("/dev/nvme0n1 is not erased after 2 attempts"), "{error}");
+    assert!(
+        told.starts_with("zero-out: 512 B in 1 places cannot be written, the first at 5.0 MiB"),
+        "{told}"
+    );
+    assert!(error.to_string().starts_with("/dev/nvme0n1 is not erased after 1 attempts"), "{error}");
 }
 
 #[test]
