@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_disk_that_hangs_delays_nobody_and_is_given_up() {
-        let short = Patience { turn: Duration::from_millis(1), life: Duration::from_millis(200) };
+        // Long enough for threads to come up on a busy machine.
+        let short = Patience { turn: Duration::from_millis(1), life: Duration::from_secs(3) };
         let turns = Arc::new(Turns::new(1, short));
         let theirs = Arc::clone(&turns);
         let (_let_go, never) = channel::<()>();
