@@ -291,9 +291,7 @@ pub(super) async fn erasures(
     let asked = number("marker").and_then(|marker| Ok((marker, number("limit")?)));
     let (marker, limit) = asked.map_err(|_| Failure::bad_request("marker and limit are numbers."))?;
     let limit = limit.filter(|limit| *limit > 0).unwrap_or(ERASURES_LIMIT).min(ERASURES_LIMIT);
-    // The head first: links that come in between are beyond it, and that is no gap.
-    let head = api.store().head(uuid).await?;
-    let recorded = api.store().erasures(uuid, marker.unwrap_or(0).into(), limit).await?;
+    let (recorded, head) = api.store().erasures(uuid, marker.unwrap_or(0).into(), limit).await?;
     let shown: Vec<Value> = recorded.iter().map(view::erasure).collect();
     let mut answer = json!({"erasures": shown, "head": head.to_value()});
     if let Some(last) = recorded.last().filter(|_| recorded.len() == limit as usize) {

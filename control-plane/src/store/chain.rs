@@ -198,21 +198,31 @@ fn recorded(node: Uuid, row: &SqliteRow) -> Result<Recorded, StoreError> {
 
 impl Store {
     /// What is known of the erasures of a node after link `after`, oldest first,
-    /// `limit` of them at most.
+    /// `limit` of them at most, and the signed length of its chain at that moment.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn erasures(&self, node: Uuid, after: u64, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+    pub async fn erasures(
+        &self,
+        node: Uuid,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<Recorded>, Signed), StoreError> {
+        // One snapshot: a link that comes in between is in neither.
+        let mut tx = self.pool.begin().await.map_err(failed("begin a transaction"))?;
         let rows = sqlx::query(
             "SELECT sequence, link FROM chain WHERE node_uuid = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
         )
         .bind(node.to_string())
         .bind(i64::try_from(after).unwrap_or(i64::MAX))
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await
         .map_err(failed("read evidence"))?;
-        rows.iter().map(|row| recorded(node, row)).collect()
+        let last = last(&mut tx, node).await?;
+        let head = self.notary.head(node, last.as_ref()).map_err(StoreError::Countersign)?;
+        let recorded = rows.iter().map(|row| recorded(node, row)).collect::<Result<_, _>>()?;
+        Ok((recorded, head))
     }
 
     /// What is known of what `step` of `operation` erased, oldest first.
@@ -235,16 +245,6 @@ impl Store {
         .await
         .map_err(failed("read evidence"))?;
         rows.iter().map(|row| recorded(node, row)).collect()
-    }
-
-    /// The signed length of a node's chain.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn head(&self, node: Uuid) -> Result<Signed, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(failed("read evidence"))?;
-        let last = last(&mut connection, node).await?;
-        self.notary.head(node, last.as_ref()).map_err(StoreError::Countersign)
     }
 
     /// The certificates of the keys that countersigned, the present one last, and since when.
