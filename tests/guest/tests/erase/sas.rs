@@ -1,11 +1,9 @@
 //! SATA and SAS drives that erase themselves, and those that fail to, through the
 //! kernel's own disk driver. The rows look at the drives' own memory for the secret.
 
-use std::{path::Path, sync::LazyLock};
+use guest::machine::Machine;
 
-use guest::{boot::Boot, machine::Machine};
-
-static BOOT: LazyLock<Boot> = LazyLock::new(|| Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &[]));
+use crate::BOOT;
 
 #[test]
 fn sas_drives_erase_themselves_or_are_not_clean() {

@@ -1,18 +1,16 @@
 //! NVMe drives that sanitize, format, fail, lie, stand still and lose their power,
 //! through the kernel's own driver; each row's drive is read whole from outside.
 
-use std::{fs, path::Path, sync::LazyLock};
+use std::fs;
 
 use fake_nvme::{Action, Drive, Faults, Namespace, Server, Spec, Status};
 use guest::{
-    boot::Boot,
     machine::Machine,
     secret::{self, Survivors},
 };
 
-const PROGRAMS: [&str; 1] = ["/usr/sbin/ip"];
-static BOOT: LazyLock<Boot> =
-    LazyLock::new(|| Boot::new(Path::new(env!("CARGO_BIN_EXE_erase-guest")), &PROGRAMS.map(Path::new)));
+use crate::BOOT;
+
 const MIB: u64 = 4;
 /// The state of a drive whose block erase failed: it may be left, or may not.
 const FAILED: [&str; 2] = ["3 0 10 0 4 0", "3 0 2 0 4 0"];
