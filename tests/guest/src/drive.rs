@@ -74,3 +74,20 @@ impl Drive {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The judge of these tests is one that says no.
+    #[test]
+    fn a_used_drive_holds_the_secret_in_every_sector_and_one_that_is_left_is_found() {
+        let drive = Drive::used("USED", 2);
+        assert_eq!(drive.survivors().sectors, 2 * 2048);
+        let file = File::options().write(true).open(drive.path()).expect("a drive");
+        file.write_all_at(&vec![0; 3 << 19], 512).expect("room");
+        assert_eq!(drive.survivors().sectors, 1024);
+        file.write_all_at(&vec![0; 2 << 20], 0).expect("room");
+        assert!(drive.survivors().is_none());
+    }
+}
