@@ -180,8 +180,9 @@ fn stalls(bench: &Bench, kind: Kind) -> Value {
 /// An earlier agent, or its power, went away.
 fn found(bench: &Bench, kind: Kind, state: Sanitizing) -> Value {
     let used = Used::new(bench, Drive::new(kind, BLOCKS).slow(4));
-    // Not before: the kernel would wait three minutes for the partition table.
-    used.disk();
+    // Not before: the kernel would wait three minutes for the partition table. It
+    // has looked for one when somebody else could read.
+    let _ = bench.plan(&used.disk(), Policy::FULL).expect("a used drive");
     used.attached.drive().found(state);
     let erased = used.erase(Policy::FULL).expect("watched, and erased");
     assert!(used.survivors().is_none());
