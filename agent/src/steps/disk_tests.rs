@@ -336,6 +336,31 @@ async fn a_manual_clean_asks_for_a_policy_and_gets_the_certificate_back() {
     assert_eq!(disk.read(9 << 20, 6), [0; 6]);
 }
 
+/// The conductor keeps the answer, and shows it.
+#[tokio::test]
+async fn what_opens_a_drive_is_in_no_answer() {
+    let Some(disk) = Loop::with(&["--sizelimit", "16777216"]) else { return };
+    let bench = Bench::new(std::slice::from_ref(&disk.device));
+    let keys = json!({"opal_msid": "HUSH-MSID", "opal_psids": {"S1": "HUSH-PSID"}, "mode": "metadata"});
+    let held = disk::Device::open(&disk.device).unwrap();
+    let failed = bench.run("clean.execute_clean_step", by_policy(keys.clone())).await;
+    drop(held);
+    let done = bench.run("clean.execute_clean_step", by_policy(keys)).await;
+    assert_eq!(
+        (failed.command_status, done.command_status),
+        (CommandStatus::Failed, CommandStatus::Succeeded)
+    );
+    for answer in [failed, done] {
+        let text = serde_json::to_string(&answer).unwrap();
+        assert!(!text.contains("HUSH"), "{text}");
+        let step = &answer.command_result.as_ref().unwrap()["clean_step"];
+        assert_eq!(
+            (&step["step"], &step["args"]["mode"]),
+            (&json!("erase_devices_with_policy"), &json!("metadata"))
+        );
+    }
+}
+
 /// Ironic's agent passes over it in silence.
 #[tokio::test]
 async fn a_read_only_disk_is_an_error_or_a_recorded_skip() {

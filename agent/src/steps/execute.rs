@@ -11,6 +11,9 @@ use crate::command::{Failure, Outcome, Params, Reporter};
 
 type Done = Result<Outcome, Failure>;
 
+/// Arguments that nobody may read back.
+const SECRETS: [&str; 2] = ["opal_msid", "opal_psids"];
+
 pub(super) fn get_clean(machine: &mut Machine, params: &Params, _: &Reporter) -> Done {
     list(Phase::Clean, machine, params)
 }
@@ -68,13 +71,23 @@ fn execute(phase: Phase, machine: &mut Machine, params: &Params, report: &Report
         let text = format!("{} step {} needs the argument {}", name, step.name, missing.name);
         return Err(Failure::new(ErrorClass::InvalidCommandParams, text));
     }
-    let answer = |result: Value| json!({ format!("{name}_result"): result, format!("{name}_step"): ordered });
+    let told = echo(ordered);
+    let answer = |result: Value| json!({ format!("{name}_result"): result, format!("{name}_step"): told });
     match (step.run)(machine, &arguments, report) {
         Ok(result) => Ok(Outcome::Data(answer(result))),
         Err(Failure { class, details, result }) => {
             Err(Failure { class, details, result: result.map(answer) })
         }
     }
+}
+
+/// The step as it is answered: conductors compare its name and interface, and
+/// keep the answer. What opens drives is in no answer.
+fn echo(mut step: Value) -> Value {
+    let arguments = step.get_mut("args").and_then(Value::as_object_mut);
+    let secrets = arguments.into_iter().flatten().filter(|(name, _)| SECRETS.contains(&name.as_str()));
+    secrets.for_each(|(_, value)| *value = wire::ironic::MASKED.into());
+    step
 }
 
 fn row(phase: Phase, call: &StepCall) -> Result<&'static Step, Failure> {
