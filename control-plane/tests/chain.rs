@@ -95,6 +95,34 @@ async fn every_erasure_good_or_bad_is_countersigned_and_in_the_chain() {
     }
 }
 
+/// Ironic frees such a node without a word about the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_the_node_names_to_be_left_alone_is_recorded_and_never_a_success() {
+    let billetd = Billetd::start(&[]).await;
+    let (_machine, node) = inspected(&billetd).await;
+    let skip = async |serials: &[&str]| {
+        let list: Vec<Value> = serials.iter().map(|serial| json!({"serial": serial})).collect();
+        let patch = json!([{"op": "add", "path": "/properties/skip_block_devices", "value": list}]);
+        let (status, answer) =
+            billetd.call(reqwest::Method::PATCH, &format!("/v1/nodes/{node}"), Some(patch)).await;
+        assert!(status.is_success(), "{answer}");
+        billetd.target(&node, "provide").await;
+    };
+    skip(&["S2"]).await;
+    billetd.reaches(&node, "available").await;
+    let entries = checked(&billetd, &node).await;
+    let entries: Vec<&Value> = entries.iter().filter(|entry| entry["step"] == "erase_devices").collect();
+    assert_eq!((&entries[0]["result"], &entries[0]["verified"]), (&json!("clean"), &json!(true)));
+    assert_eq!((&entries[1]["result"], &entries[1]["verified"]), (&json!("skipped"), &json!(false)));
+    assert!(entries[1]["reason"].as_str().unwrap().contains("its data is still there"), "{}", entries[1]);
+    assert_eq!(entries[1]["link"]["body"]["left_alone"], "serial s== s2");
+    billetd.target(&node, "manage").await;
+    skip(&["S1", "S2"]).await;
+    let shown = billetd.reaches(&node, "clean failed").await;
+    let error = shown["last_error"].as_str().unwrap();
+    assert!(error.contains("leaves every disk alone"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_hangs_does_not_delay_the_certificate_of_another() {
     let mut billetd = Billetd::start(&[]).await;

@@ -4,8 +4,12 @@
 //! clean_result {disk: document} ──judged()──▶ Erasure ──▶ chain ──missing_proof()──▶ available
 //!   of a step that runs, ended or failed                              └─▶ every disk without, and why
 //! ```
+//!
+//! A disk that the node's own `skip_block_devices` names is accounted for by the
+//! signed document that says so: recorded, never a success.
 
 use evidence::{CertificatePem, Signed};
+use model::hints::RootDeviceHints;
 use serde_json::{Map, Value};
 use wire::ipa::{CommandResult, CommandStatus};
 
@@ -22,6 +26,8 @@ const DEVICES_LIMIT: usize = 4096;
 /// How far a server's clock may be off billetd's. The agent sets it by NTP where
 /// there is one; a clock kept in local time is half a day off.
 const CLOCK_TOLERANCE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// What a skip list must name a disk by to account for it.
+const LASTING: [&str; 3] = ["serial", "wwn", "wwn_with_extension"];
 /// Disks without proof that `last_error` lists; their number is always in it.
 const LISTED: usize = 40;
 
@@ -111,9 +117,17 @@ async fn keep(
 /// showed in its heartbeat, about this disk, and saying it is clean.
 fn judged(node: &Node, step: &str, device: &str, document: &Value, certificate: &str) -> Erasure {
     let now = Time::now();
-    let reason = match verified_body(document, certificate) {
-        Err(reason) => Some(reason),
-        Ok(body) => objection(&body, node, step, device, now),
+    let (left_alone, reason) = match verified_body(document, certificate) {
+        Err(reason) => (None, Some(reason)),
+        Ok(body) => match (left_alone(&body, node), objection(&body, node, step, device, now)) {
+            (Some(hints), None) => {
+                let reason = format!(
+                    "left alone, as skip_block_devices of the node says ({hints}); its data is still there"
+                );
+                (Some(hints), Some(reason))
+            }
+            (_, objection) => (None, objection),
+        },
     };
     Erasure {
         operation: node.operation.id,
@@ -123,6 +137,7 @@ fn judged(node: &Node, step: &str, device: &str, document: &Value, certificate: 
         node_uuid: node.uuid,
         verified: reason.is_none(),
         reason,
+        left_alone,
         received_at: now.to_string(),
         document: document.clone(),
     }
@@ -141,9 +156,24 @@ pub(super) fn came_to_nothing(node: &Node, from: State, event: Event, words: &st
         node_uuid: node.uuid,
         verified: false,
         reason: Some(words.to_owned()),
+        left_alone: None,
         received_at: Time::now().to_string(),
         document: Value::Null,
     })
+}
+
+/// The entry of the node's `skip_block_devices` for which a genuine body says
+/// that the disk was left alone. Names change between boots, and a tenant can
+/// change sizes: by them his disk would be taken for the one to leave alone.
+fn left_alone(body: &Value, node: &Node) -> Option<String> {
+    let text = |key: &str| body.get(key).and_then(Value::as_str);
+    let hints = text("skipped_by").filter(|_| text("result") == Some("skipped"))?;
+    let names_it = |entry: &&Value| LASTING.iter().any(|hint| entry.get(hint).is_some());
+    let says = |entry: &Value| {
+        serde_json::from_value::<RootDeviceHints>(entry.clone()).is_ok_and(|known| known.to_string() == hints)
+    };
+    let entries = node.declared.get("properties")?.get("skip_block_devices")?.as_array()?;
+    entries.iter().filter(names_it).any(says).then(|| hints.to_owned())
 }
 
 /// What a genuine body does not prove. Erased tables are `metadata-clean`,
@@ -153,9 +183,13 @@ fn objection(body: &Value, node: &Node, step: &str, device: &str, now: Time) -> 
     let enough: &[&str] =
         if step == "erase_devices_metadata" { &["clean", "metadata-clean"] } else { &["clean"] };
     let said = text("/result").unwrap_or("nothing");
-    if !enough.contains(&said) {
+    if !enough.contains(&said) && left_alone(body, node).is_none() {
         let reason = text("/reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
-        return Some(format!("the evidence says {said}, not clean{reason}"));
+        let advice = text("/skipped_by").map_or(
+            "",
+            |_| "; to free the node without it, name it by serial or wwn in skip_block_devices of the node",
+        );
+        return Some(format!("the evidence says {said}, not clean{reason}{advice}"));
     }
     let bound = [
         ("/node", node.uuid.to_string(), "node"),
@@ -218,6 +252,11 @@ pub(super) async fn judge(inner: &Inner, node: &Node) -> Result<Option<Outcome>,
     let now = inner.ask(node, "poll.get_hardware_info", Map::new()).await?.command_result;
     missing_proof(&now.unwrap_or(Value::Null), &erasures, step)
         .map_err(|what| refused(format!("as the machine is now, {what}")))?;
+    let left_alone: Vec<String> =
+        erasures.iter().filter(|erasure| erasure.left_alone.is_some()).map(not_good).collect();
+    if !left_alone.is_empty() {
+        tracing::warn!(node = %node.title(), "it is freed with the data on {}", listed(&left_alone));
+    }
     Ok(event(Event::ErasureProven))
 }
 
@@ -229,13 +268,19 @@ fn missing_proof(inventory: &Value, erasures: &[Erasure], step: &str) -> Result<
     if disks.is_empty() {
         return Err("its inventory has no disks, so nothing proves that it is clean; inspect it again with a ramdisk that has its disk driver".to_owned());
     }
-    let bad: Vec<String> = erasures.iter().filter(|erasure| !erasure.verified).map(not_good).collect();
+    let counts = |erasure: &&Erasure| erasure.verified || erasure.left_alone.is_some();
+    let bad: Vec<String> = erasures.iter().filter(|erasure| !counts(erasure)).map(not_good).collect();
     if !bad.is_empty() {
         return Err(format!("the evidence of {step} is not good: {}; clean the node again", listed(&bad)));
     }
     let unproven = unproven(disks, latest(erasures));
-    if unproven.is_empty() {
+    if unproven.is_empty() && erasures.iter().any(|erasure| erasure.verified) {
         return Ok(());
+    }
+    if unproven.is_empty() {
+        return Err(format!(
+            "skip_block_devices of the node leaves every disk alone, so {step} erased nothing; take one out of the list"
+        ));
     }
     Err(format!(
         "{step} gave no evidence for {}, which its inventory names; if a disk was removed or changed, inspect the node again, then clean it",

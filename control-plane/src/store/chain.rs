@@ -35,6 +35,9 @@ pub struct Erasure {
     pub verified: bool,
     /// Why it is not verified.
     pub reason: Option<String>,
+    /// Genuine evidence that the disk was left alone, by the entry of the node's own
+    /// `skip_block_devices` that names it: never `verified`, and accounted for.
+    pub left_alone: Option<String>,
     /// When the evidence came.
     pub received_at: String,
     /// The evidence, as it came; null when none came.
@@ -79,7 +82,8 @@ impl Erasure {
         let content = json!({
             "operation": self.operation.to_string(), "began_at": self.began_at, "step": self.step,
             "device": self.device, "received_at": self.received_at, "countersigned_at": Time::now().to_string(),
-            "verified": self.verified, "reason": self.reason, "certificate": self.document,
+            "verified": self.verified, "reason": self.reason, "left_alone": self.left_alone,
+            "certificate": self.document,
         });
         match content {
             Value::Object(content) => content,
@@ -96,7 +100,13 @@ impl Erasure {
             self.fingerprint(),
             self.document.to_string().len()
         );
-        Self { document: Value::Null, verified: false, reason: Some(reason), ..self.clone() }
+        Self {
+            document: Value::Null,
+            verified: false,
+            reason: Some(reason),
+            left_alone: None,
+            ..self.clone()
+        }
     }
 
     fn of_link(link: &Signed, node_uuid: Uuid) -> Self {
@@ -109,6 +119,7 @@ impl Erasure {
             node_uuid,
             verified: link.body.get("verified") == Some(&Value::Bool(true)),
             reason: text("reason"),
+            left_alone: text("left_alone"),
             received_at: text("received_at").unwrap_or_default(),
             document: link.body.get("certificate").cloned().unwrap_or(Value::Null),
         }
@@ -309,6 +320,7 @@ fn unchained(row: &SqliteRow) -> Result<Erasure, StoreError> {
         node_uuid: uuid("node_uuid"),
         verified: row.get::<i64, _>("verified") == 1,
         reason: row.get("reason"),
+        left_alone: None,
         received_at: row.get("received_at"),
         document: from_json("evidence", row.get("document"))?,
     })

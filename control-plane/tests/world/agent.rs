@@ -319,6 +319,13 @@ fn finish(agent: &Agent, script: &Script, command: &mut Value) {
     agent.beat.notify_one();
 }
 
+/// The entry of the node's list that names the disk with this serial number, in words.
+fn skipped_by(node: &Value, serial: &str) -> Option<String> {
+    let list = node["properties"]["skip_block_devices"].as_array()?;
+    let entry = list.iter().find(|entry| entry["serial"] == serial)?;
+    Some(serde_json::from_value::<model::hints::RootDeviceHints>(entry.clone()).unwrap().to_string())
+}
+
 fn evidence(agent: &Agent, script: &Script, step: &str, node: &Value) -> Value {
     let good = if step == "erase_devices" { "clean" } else { "metadata-clean" };
     let other = identity();
@@ -326,7 +333,12 @@ fn evidence(agent: &Agent, script: &Script, step: &str, node: &Value) -> Value {
     let key = evidence::Key::new(&signer.pkcs8, &signer.certificate).unwrap();
     let mut documents = serde_json::Map::new();
     for (at, serial) in (0_u8..).zip(&script.disks) {
-        let result = if script.evidence == Evidence::Dirty { "failed" } else { good };
+        let skipped_by = skipped_by(node, serial);
+        let result = match (script.evidence, &skipped_by) {
+            (Evidence::Dirty, _) => "failed",
+            (_, Some(_)) => "skipped",
+            (_, None) => good,
+        };
         let path = format!("/dev/sd{}", char::from(b'a' + at));
         let operation = match script.evidence {
             Evidence::Replayed => &json!("11111111-2222-3333-4444-555555555555"),
@@ -339,7 +351,7 @@ fn evidence(agent: &Agent, script: &Script, step: &str, node: &Value) -> Value {
         };
         let issued_at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(script.clock_off_hours);
         let body = json!({"v": 2, "result": result, "issued_at": issued_at.to_string(), "level": "clear", "node": node["uuid"], "operation": operation,
-            "device": {"path": path, "serial": serial, "bytes": 1 << 30},
+            "skipped_by": skipped_by, "device": {"path": path, "serial": serial, "bytes": 1 << 30},
             "attempts": [{"method": "overwrite", "result": "ok"}]});
         let mut document = serde_json::to_value(evidence::sign(body, &key).unwrap()).unwrap();
         if script.evidence == Evidence::Tampered {

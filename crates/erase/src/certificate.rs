@@ -77,6 +77,10 @@ impl Subject {
         let result = if refusal.is_skip() { "skipped" } else { "refused" };
         let mut body = self.frame(context, result, Level::None);
         body["reason"] = refusal.to_string().into();
+        if let Refusal::SkippedByHints { hints, .. } = refusal {
+            // For a control plane that knows the list, and counts what the list names.
+            body["skipped_by"] = hints.as_str().into();
+        }
         body
     }
 

@@ -17,6 +17,7 @@ fn about(device: &str, facts: Value, verified: bool) -> Erasure {
         node_uuid: uuid::Uuid::nil(),
         verified,
         reason: (!verified).then(|| "forged".to_owned()),
+        left_alone: None,
         received_at: String::new(),
         document: json!({"body": {"device": facts}}),
     }
@@ -38,7 +39,13 @@ fn every_disk_needs_its_own_good_evidence() {
     // One disk handed in two documents, and another of the same name, say, has none.
     let twins = json!({"disks": [{"name": "/dev/sda", "serial": "A"}, {"name": "/dev/sdb", "serial": "A"}]});
     let later = about("/dev/sda", json!({"serial": "A", "fw": "2"}), true);
+    let skipped =
+        Erasure { left_alone: Some("serial B".to_owned()), ..erasure("/dev/sdb", Some("B"), false) };
+    let only_b = json!({"disks": [{"name": "/dev/sdb", "serial": "B"}]});
     let cases: &[(&Value, &[Erasure], &[&str])] = &[
+        (&two, &[a.clone(), skipped.clone()], &[]),
+        (&two, std::slice::from_ref(&skipped), &["/dev/sda (serial A)"]),
+        (&only_b, std::slice::from_ref(&skipped), &["leaves every disk alone"]),
         (&two, &[a.clone(), b.clone()], &[]),
         (&two, &renamed, &[]),
         (&two, &[], &["/dev/sda (serial A)", "/dev/sdb (serial B)"]),
@@ -126,6 +133,52 @@ fn evidence_proves_this_node_this_operation_and_this_disk_only() {
             None => assert_eq!(objection, None, "{body} {step}"),
             Some(words) => assert!(objection.is_some_and(|text| text.contains(words)), "{body} {step}"),
         }
+    }
+}
+
+#[test]
+fn only_the_nodes_own_list_accounts_for_a_disk_that_was_left_alone() {
+    let mut node = Node::new(uuid::Uuid::from_u128(7), Map::new());
+    node.operation = crate::record::Operation::begin();
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
+    let pem = rcgen::CertificateParams::default().self_signed(&pair).expect("a certificate").pem();
+    let key = evidence::Key::new(&pair.serialize_der(), &pem).expect("a matching pair");
+    let body = |result: &str, by: Value| {
+        json!({"result": result, "node": node.uuid.to_string(),
+        "issued_at": Time::now().to_string(), "operation": node.operation.id.to_string(), "reason": "as the policy says",
+        "device": {"path": "/dev/sda"}, "skipped_by": by})
+    };
+    let by_serial = json!([{"size": ">= 1"}, {"serial": "S1", "name": "/dev/sda"}]);
+    let words = |entry: Value| serde_json::from_value::<RootDeviceHints>(entry).expect("hints").to_string();
+    let hints = words(json!({"serial": "S1", "name": "/dev/sda"}));
+    let other = |pointer: &str| {
+        let mut body = body("skipped", hints.as_str().into());
+        body[pointer] = "another".into();
+        body
+    };
+    for (list, body, counts) in [
+        (by_serial.clone(), body("skipped", hints.as_str().into()), true),
+        // By another list, or none: of the step's arguments, or of an agent that lies.
+        (json!([]), body("skipped", hints.as_str().into()), false),
+        (Value::Null, body("skipped", hints.as_str().into()), false),
+        (by_serial.clone(), body("skipped", words(json!({"serial": "S2"})).into()), false),
+        // Virtual media and read-only disks, which no list names.
+        (by_serial.clone(), body("skipped", Value::Null), false),
+        (by_serial.clone(), body("refused", hints.as_str().into()), false),
+        (by_serial.clone(), body("failed", hints.as_str().into()), false),
+        (by_serial.clone(), other("operation"), false),
+        (by_serial.clone(), other("node"), false),
+        // What a tenant can change, or the next boot.
+        (by_serial, body("skipped", words(json!({"size": ">= 1"})).into()), false),
+        (json!([{"name": "/dev/sda"}]), body("skipped", words(json!({"name": "/dev/sda"})).into()), false),
+    ] {
+        node.declared.insert("properties".to_owned(), json!({"skip_block_devices": list}));
+        let document = evidence::sign(body, &key).expect("signed").to_value();
+        let erasure = judged(&node, "erase_devices", "/dev/sda", &document, &pem);
+        assert!(!erasure.verified, "a skip is no success");
+        assert_eq!(erasure.left_alone.is_some(), counts, "{list} {document}");
+        let kept = if counts { "its data is still there" } else { "the evidence" };
+        assert!(erasure.reason.is_some_and(|reason| reason.contains(kept)), "{document}");
     }
 }
 

@@ -110,8 +110,12 @@ fn nothing_but_an_erasure_reads_like_one() {
     let context = Context::default();
     let refusal = |disk: &str| Refusal::ReadOnly { disk: disk.to_owned() };
     let skip = Refusal::SkippedReadOnly { disk: "/dev/sda".to_owned() };
+    let listed = Refusal::SkippedByHints { disk: "/dev/sda".to_owned(), hints: "serial s== S1".to_owned() };
+    assert_eq!(subject.skipped(&listed, &context)["skipped_by"], "serial s== S1");
+    assert_eq!(subject.skipped(&skip, &context)["skipped_by"], json!(null), "no list names it");
     for (body, want) in [
         (subject.skipped(&skip, &context), "skipped"),
+        (subject.skipped(&listed, &context), "skipped"),
         (subject.skipped(&refusal("/dev/sda"), &context), "refused"),
         (context.not_begun(&subject.disk, "it is busy"), "failed"),
     ] {
