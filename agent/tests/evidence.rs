@@ -295,6 +295,43 @@ fn a_failed_erasure_is_in_the_chain_and_counts_until_it_is_made_good() {
     fails(&verify(&[], &[world.write("skipped.json", skipped.to_value().to_string())]), "it says skipped");
 }
 
+/// Bridges give all their disks one serial number: a clean one says nothing of the other.
+#[test]
+fn two_disks_of_one_serial_number_do_not_stand_for_each_other() {
+    let mut world = World::new();
+    let mut say = |world: &mut World, operation: &str, path: &str, result: &str| {
+        let mut body = certificate("S1", result, &format!("{DAY}T10:05:30Z"));
+        (body["device"]["path"], body["operation"]) = (path.into(), operation.into());
+        let document = sign(body, &world.agent.key).expect("signed").to_value();
+        let mut content = about(result == "clean", Some(path), document);
+        content.insert("operation".to_owned(), operation.into());
+        world.add(content);
+        verify(&[], &[world.write("answer.json", world.answer().to_string())])
+    };
+    fails(&say(&mut world, "one", "/dev/sda", "incomplete"), "S1 is not proven erased");
+    fails(&say(&mut world, "one", "/dev/sdb", "clean"), "S1 is not proven erased: it says incomplete");
+    fails(&say(&mut world, "two", "/dev/sdb", "clean"), "S1 is not proven erased: it says incomplete");
+    holds(&say(&mut world, "two", "/dev/sda", "clean"));
+    // One disk alone may come back under another name.
+    let mut world = World::new();
+    fails(&say(&mut world, "one", "/dev/sda", "incomplete"), "S1 is not proven erased");
+    holds(&say(&mut world, "two", "/dev/sdb", "clean"));
+}
+
+/// Pages of an answer have a head each, of different moments.
+#[test]
+fn of_several_heads_the_longest_counts() {
+    let mut world = World::three();
+    let old = world.write("old.json", world.answer().to_string());
+    world.add_clean("S4");
+    let mut new = world.answer();
+    new["erasures"] = json!([]);
+    let new = world.write("new.json", new.to_string());
+    for files in [[&old, &new], [&new, &old]] {
+        fails(&verify(&[], &files), "links 4 to 4 are missing");
+    }
+}
+
 #[test]
 fn files_that_are_no_evidence_are_named_and_take_nothing_from_the_others() {
     let world = World::three();

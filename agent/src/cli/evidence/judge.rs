@@ -84,8 +84,11 @@ pub(super) fn judge(documents: Vec<Document>, pinned: &[CertificatePem], now: Ti
         if Head::claimed(&body) {
             match Head::of(&body) {
                 Ok(head) => {
-                    let node = nodes.entry(head.node.clone()).or_default();
-                    node.1 = Some(head);
+                    let known = &mut nodes.entry(head.node.clone()).or_default().1;
+                    // Pages of an answer have one each: the longest knows of all links.
+                    if known.as_ref().is_none_or(|known| known.length < head.length) {
+                        *known = Some(head);
+                    }
                 }
                 Err(error) => problem(error.to_string()),
             }
@@ -245,22 +248,40 @@ fn one_chain(node: String, linked: Vec<Linked>, head: Option<Head>, verdict: &mu
 /// Which disks were not erased by the last that `findings` say of them. What ended
 /// without certificates is unproven until a later operation proves something.
 fn say_unproven(findings: &[Finding], problems: &mut Vec<String>) {
-    let mut disks: BTreeMap<String, &Finding> = BTreeMap::new();
+    let mut disks: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
     let mut nothing: Option<&Finding> = None;
     for finding in findings {
-        let operation = |finding: &Finding| text(&finding.link, "/operation").map(str::to_owned);
         match identity(finding) {
             Some(disk) => {
                 if finding.proven && nothing.is_some_and(|nothing| operation(nothing) != operation(finding)) {
                     nothing = None;
                 }
-                disks.insert(disk, finding);
+                last_word(disks.entry(disk).or_default(), finding);
             }
             None => nothing = Some(finding),
         }
     }
-    for finding in disks.into_values().chain(nothing).filter(|finding| !finding.proven) {
+    for finding in disks.into_values().flatten().chain(nothing).filter(|finding| !finding.proven) {
         problems.push(format!("{}: {}", finding.from, not_erased(finding)));
+    }
+}
+
+fn operation(finding: &Finding) -> Option<&str> {
+    text(&finding.link, "/operation")
+}
+
+/// `finding` takes the place of what was known of its disk. `known` are those of
+/// one identity: mostly one disk, whose name may change from one operation to the
+/// next, but some bridges give all their disks one serial number.
+fn last_word<'a>(known: &mut Vec<&'a Finding>, finding: &'a Finding) {
+    let name = |finding: &'a Finding| {
+        text(&finding.link, "/device").or_else(|| text(&finding.certificate, "/device/path"))
+    };
+    let same = known.iter().position(|other| name(other) == name(finding));
+    let renamed = matches!(known.as_slice(), [one] if operation(one) != operation(finding));
+    match known.get_mut(same.unwrap_or(if renamed { 0 } else { usize::MAX })) {
+        Some(place) => *place = finding,
+        None => known.push(finding),
     }
 }
 
