@@ -295,6 +295,21 @@ fn a_failed_erasure_is_in_the_chain_and_counts_until_it_is_made_good() {
     fails(&verify(&[], &[world.write("skipped.json", skipped.to_value().to_string())]), "it says skipped");
 }
 
+/// What is not signed says nothing of any disk, and is made good as a cleaning is.
+#[test]
+fn a_forged_document_counts_until_another_operation_proves_its_disk() {
+    let mut world = World::new();
+    let mut forged = world.certified("S1", "clean", &format!("{DAY}T10:05:30Z")).to_value();
+    forged["body"]["level"] = "none".into();
+    let mut content = about(false, Some("/dev/sda"), forged);
+    content.insert("operation".to_owned(), "earlier".into());
+    world.add(content);
+    let verified = |world: &World| verify(&[], &[world.write("answer.json", world.answer().to_string())]);
+    fails(&verified(&world), "/dev/sda");
+    world.add_clean("S1");
+    holds(&verified(&world));
+}
+
 /// Bridges give all their disks one serial number: a clean one says nothing of the other.
 #[test]
 fn two_disks_of_one_serial_number_do_not_stand_for_each_other() {

@@ -249,16 +249,16 @@ fn one_chain(node: String, linked: Vec<Linked>, head: Option<Head>, verdict: &mu
 /// without certificates is unproven until a later operation proves something.
 fn say_unproven(findings: &[Finding], problems: &mut Vec<String>) {
     let mut disks: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
-    let mut nothing: Option<&Finding> = None;
+    let mut nothing: Vec<&Finding> = Vec::new();
     for finding in findings {
         match identity(finding) {
             Some(disk) => {
-                if finding.proven && nothing.is_some_and(|nothing| operation(nothing) != operation(finding)) {
-                    nothing = None;
+                if finding.proven {
+                    nothing.retain(|nothing| operation(nothing) == operation(finding));
                 }
                 last_word(disks.entry(disk).or_default(), finding);
             }
-            None => nothing = Some(finding),
+            None => nothing.push(finding),
         }
     }
     for finding in disks.into_values().flatten().chain(nothing).filter(|finding| !finding.proven) {
@@ -285,18 +285,23 @@ fn last_word<'a>(known: &mut Vec<&'a Finding>, finding: &'a Finding) {
     }
 }
 
-/// Which disk a finding is about; `None` when it is about a whole node.
+/// Which disk a finding is about; `None` when it is about a whole node, or what
+/// came about a disk is no certificate.
 fn identity(finding: &Finding) -> Option<String> {
     let device = &finding.certificate["device"];
-    let named = ["wwn", "serial", "path"].iter().find_map(|key| device.get(key)?.as_str());
-    named.or_else(|| text(&finding.link, "/device")).map(str::to_owned)
+    ["wwn", "serial", "path"].iter().find_map(|key| device.get(key)?.as_str()).map(str::to_owned)
 }
 
 fn not_erased(finding: &Finding) -> String {
     let said = text(&finding.certificate, "/result").unwrap_or("nothing");
     let reason = text(&finding.link, "/reason").or_else(|| text(&finding.certificate, "/reason"));
     match identity(finding) {
-        None => format!("the cleaning ended without proof: {}", reason.unwrap_or("no reason")),
+        None => match text(&finding.link, "/device") {
+            None => format!("the cleaning ended without proof: {}", reason.unwrap_or("no reason")),
+            Some(device) => {
+                format!("{device} has no certificate that holds: {}", reason.unwrap_or("no reason"))
+            }
+        },
         Some(disk) => format!(
             "{disk} is not proven erased: it says {said}{}",
             reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
