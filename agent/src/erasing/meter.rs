@@ -93,12 +93,12 @@ impl Meter {
             .take(Progress::LISTED_DEVICES)
             .map(|(device, gauge)| gauge.shown(device, now))
             .collect();
-        let sum = |of: fn(&Gauge) -> u64| self.gauges.values().map(of).sum();
+        let sum = |of: &dyn Fn(&Gauge) -> u64| self.gauges.values().map(of).fold(0, u64::saturating_add);
         Progress {
             step: self.step.to_owned(),
-            bytes: sum(|gauge| gauge.done.0),
-            total: Some(sum(|gauge| gauge.total.0)),
-            bytes_per_s: self.gauges.values().map(|gauge| gauge.speed(SPEED_OVER, now)).sum(),
+            bytes: sum(&|gauge| gauge.done.0),
+            total: Some(sum(&|gauge| gauge.total.0)),
+            bytes_per_s: sum(&|gauge| gauge.speed(SPEED_OVER, now)),
             message: self.message(now),
             devices,
         }
@@ -253,6 +253,20 @@ mod tests {
         let progress = meter.progress(start + Duration::from_secs(1800));
         assert_eq!(progress.devices[0].remaining_s, Some(7200));
         assert_eq!(progress.message, "/dev/nvme0n1 by the drive 20 %, 2 h 0 min left");
+    }
+
+    #[test]
+    fn disks_that_lie_about_their_size_are_added_up_all_the_same() {
+        let (mut meter, now) = (meter(&["/dev/sda", "/dev/sdb"]), Instant::now());
+        for disk in ["/dev/sda", "/dev/sdb"] {
+            meter.tell(disk, &at(Phase::Verify, 0, u64::MAX), now);
+            meter.tell(disk, &at(Phase::Verify, u64::MAX, u64::MAX), now + Duration::from_secs(1));
+        }
+        let progress = meter.progress(now + Duration::from_secs(1));
+        assert_eq!(
+            (progress.bytes, progress.total, progress.bytes_per_s),
+            (u64::MAX, Some(u64::MAX), u64::MAX)
+        );
     }
 
     #[test]
