@@ -168,7 +168,7 @@ mod tests {
         let namespaces =
             Namespaces { drive: "nqn S1".to_owned(), own, attached: vec![1, 2], ..Namespaces::default() };
         let sanitize = Sanitizes { crypto: true, ..Sanitizes::default() };
-        let format = Some(Format { cryptographic: false, reaches_all: false });
+        let format = Some(Format { cryptographic: false, reaches_all: false, erases_all: false });
         let nvme = NvmeAbilities { sanitize, format, namespaces };
         Looked {
             index,

@@ -37,6 +37,9 @@ pub struct Format {
     pub cryptographic: bool,
     /// One namespace's format or secure erase reaches all of them (FNA bits 0 and 1).
     pub reaches_all: bool,
+    /// One namespace's secure erase erases all of them (FNA bit 1). Bit 0 alone promises that
+    /// they are formatted too, not that they are erased.
+    pub erases_all: bool,
 }
 
 /// The namespaces of one drive, by number.
@@ -98,7 +101,11 @@ impl NvmeAbilities {
             return Self::default();
         }
         let fna = controller[FNA];
-        let format = Format { cryptographic: fna & 0b100 != 0, reaches_all: fna & 0b11 != 0 };
+        let format = Format {
+            cryptographic: fna & 0b100 != 0,
+            reaches_all: fna & 0b11 != 0,
+            erases_all: fna & 0b10 != 0,
+        };
         Self {
             sanitize: Self::sanitize_of(controller),
             format: (controller[OACS] & 0b10 != 0).then_some(format),
@@ -137,7 +144,7 @@ impl NvmeAbilities {
         }
     }
 
-    /// Whether `erase` reaches every namespace of the drive.
+    /// Whether `erase` may change every namespace of the drive.
     fn reaches_all(&self, erase: SelfErase) -> bool {
         match erase {
             SelfErase::NvmeSanitize(_) => true,
@@ -154,7 +161,12 @@ impl NvmeAbilities {
     #[must_use]
     pub fn left_by(&self, method: Method) -> &[u32] {
         match method {
-            Method::ByDrive(erase) if self.reaches_all(erase) => &[],
+            Method::ByDrive(SelfErase::NvmeSanitize(_)) => &[],
+            Method::ByDrive(SelfErase::NvmeFormat(_))
+                if self.format.is_some_and(|format| format.erases_all) =>
+            {
+                &[]
+            }
             Method::ByDrive(_) | Method::ZeroOut | Method::Overwrite | Method::Metadata => {
                 &self.namespaces.unattached
             }
@@ -195,7 +207,7 @@ impl Namespaces {
     }
 
     /// Whose data an erase of the whole drive would destroy unasked.
-    fn not_asked_for(&self) -> Option<String> {
+    pub(crate) fn not_asked_for(&self) -> Option<String> {
         let others = self.attached.iter().filter(|id| **id != self.own).copied().collect::<Vec<_>>();
         if !others.is_empty() && !self.all_erased {
             return Some(format!("{}, for which nobody asked", named(&others)));
@@ -260,7 +272,11 @@ impl NvmeAbilities {
     /// A drive that formats, with namespaces 1 to `namespaces`, the first in question.
     pub(crate) fn formatting(cryptographic: bool, reaches_all: bool, namespaces: u32) -> Self {
         let namespaces = Namespaces { own: 1, attached: (1..=namespaces).collect(), ..Namespaces::default() };
-        Self { format: Some(Format { cryptographic, reaches_all }), namespaces, ..Self::default() }
+        Self {
+            format: Some(Format { cryptographic, reaches_all, erases_all: reaches_all }),
+            namespaces,
+            ..Self::default()
+        }
     }
 }
 
@@ -344,6 +360,14 @@ mod tests {
         assert!(left(Method::ByDrive(SelfErase::NvmeSanitize(Sanitize::Block))).is_empty());
         assert_eq!(left(Method::ByDrive(SelfErase::NvmeFormat(SecureErase::UserData))), [0x1f]);
         assert_eq!(left(Method::ZeroOut), [0x1f]);
+        // FNA bit 0: a format reaches all, and its secure erase one; bit 1: that reaches all too.
+        for (fna, want) in [(0b01, vec![0x1f]), (0b10, vec![]), (0b11, vec![])] {
+            let drive = read(0b10, fna, 0, &[1], &[1, 0x1f]);
+            let format = Method::ByDrive(SelfErase::NvmeFormat(SecureErase::UserData));
+            assert_eq!(drive.left_by(format), want, "{fna:#b}");
+            let other = read(0b10, fna, 0, &[1, 2], &[1, 2]);
+            assert_eq!(erases(&other).0, "", "it would reach another one: {fna:#b}");
+        }
         let mut shared = drive.clone();
         shared.namespaces.other_controllers = true;
         let why = "nvme.sanitize.block would also erase namespace 0x1f, which may be another machine's";

@@ -44,11 +44,13 @@ prop_compose! {
 prop_compose! {
     fn nvme()(
         crypto: bool, block: bool, overwrite: bool,
-        format in option::of((any::<bool>(), any::<bool>())),
+        format in option::of((any::<bool>(), any::<bool>(), any::<bool>())),
         own in 1..4_u32, attached in vec(1..4_u32, 0..4), unattached in vec(1..4_u32, 0..2),
         other_controllers: bool, all_erased: bool,
     ) -> NvmeAbilities {
-        let format = format.map(|(cryptographic, reaches_all)| Format { cryptographic, reaches_all });
+        let format = format.map(|(cryptographic, reaches_all, erases_all)| {
+            Format { cryptographic, reaches_all: reaches_all || erases_all, erases_all }
+        });
         let drive = "a drive".to_owned();
         let namespaces = Namespaces { drive, own, attached, unattached, other_controllers, all_erased };
         NvmeAbilities { sanitize: Sanitizes { crypto, block, overwrite }, format, namespaces }
