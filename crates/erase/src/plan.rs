@@ -269,6 +269,10 @@ fn by_drive(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> V
 /// A full erase reverts a drive that somebody owns: it may refuse everything else.
 fn ownership(abilities: &Abilities, policy: Policy, notes: &mut Vec<String>) -> Option<Ownership> {
     let words = abilities.opal.words()?;
+    if let Some(others) = abilities.nvme.namespaces.not_asked_for() {
+        notes.push(format!("{words}; it is not reverted, which would also erase {others}"));
+        return None;
+    }
     let reverted = policy.mode == Mode::Full && policy.device_erase;
     notes.push(format!("{words}; it is {}reverted first", if reverted { "" } else { "not " }));
     reverted.then(|| Ownership { keys: OpalKeys::default(), hides: abilities.opal.hides() })

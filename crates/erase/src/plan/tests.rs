@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::*;
-use crate::NvmeAbilities;
+use crate::{Namespaces, NvmeAbilities, OpalAbilities};
 
 pub(crate) fn disk(name: &str) -> Disk {
     let block = 512.try_into().expect("512 is a block size");
@@ -164,4 +164,21 @@ fn a_reason_for_not_using_the_drive_s_own_erase_is_kept() {
         plan.notes(),
         ["nvme.format.crypto, nvme.format.user-data would also erase namespace 0x2, for which nobody asked"]
     );
+}
+
+/// The revert of an Opal drive takes the keys of all its namespaces.
+#[test]
+fn a_drive_is_not_reverted_over_the_head_of_its_other_namespaces() {
+    let status = sys::opal::Status { supported: true, enabled: true, ..<_>::default() };
+    let reverted = |namespaces| {
+        let nvme = NvmeAbilities { namespaces, ..NvmeAbilities::formatting(true, false, 2) };
+        let abilities = Abilities { nvme, opal: OpalAbilities::of_status(status), ..Abilities::default() };
+        let plan = plan(subject("nvme0n1"), &abilities, Policy::FULL).expect("erasable");
+        (plan.opal.is_some(), plan.notes.join("; "))
+    };
+    let two = Namespaces { own: 1, attached: vec![1, 2], ..Namespaces::default() };
+    let (yes, notes) = reverted(two.clone());
+    assert!(!yes && notes.contains("would also erase namespace 0x2, for which nobody asked"), "{notes}");
+    assert!(reverted(Namespaces { all_erased: true, ..two }).0);
+    assert!(reverted(Namespaces { own: 1, attached: vec![1], ..Namespaces::default() }).0);
 }
