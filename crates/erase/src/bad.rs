@@ -140,6 +140,12 @@ impl Salvage {
         Ok(())
     }
 
+    /// Before this place nothing failed so far.
+    pub(crate) fn whole_before(&self) -> u64 {
+        let found = self.lock();
+        found.bad.ranges().iter().map(|range| range.start).min().unwrap_or(u64::MAX)
+    }
+
     /// The places, and what the kernel answered at one of them. None when all went well.
     pub(crate) fn into_found(self) -> Option<(BadBlocks, io::Error)> {
         let found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);

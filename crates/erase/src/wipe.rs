@@ -107,7 +107,8 @@ impl Wipe<'_> {
         for piece in zones.steps(ZERO_STEP) {
             zero(drive, piece, &salvage)?;
             done += piece.length;
-            self.after(drive, &mut trail, Phase::Zero, piece.at + piece.length, Bytes(done), Bytes(total))?;
+            let before = salvage.whole_before().min(piece.at + piece.length);
+            self.after(drive, &mut trail, Phase::Zero, before, Bytes(done), Bytes(total))?;
         }
         if let Some(marker) = self.marker {
             zero(drive, piece_of(marker), &salvage)?;
@@ -157,6 +158,7 @@ impl Wipe<'_> {
         let mut trail = self.trail(Method::Overwrite, pass);
         let work = |(): &mut (), piece: Piece| write(drive, piece, pattern, salvage);
         lanes::run(zones.steps(WRITE_STEP), || (), work, &mut |Done { bytes, before }| {
+            let before = before.min(salvage.whole_before());
             self.after(drive, &mut trail, Phase::Overwrite, before, Bytes(behind + bytes), total)
         })?;
         flush(drive)
@@ -175,7 +177,8 @@ impl Wipe<'_> {
         Trail { method, pass, last: self.time.elapsed() }
     }
 
-    /// Tell how far it is, on the disk too when it is time.
+    /// Tell how far it is, on the disk too when it is time. `before` is no further than the
+    /// first block that could not be written: whoever goes on has to meet it again.
     fn after(
         &mut self,
         drive: &impl Target,

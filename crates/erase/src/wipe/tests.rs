@@ -173,6 +173,31 @@ fn everything_but_the_bad_blocks_is_gone_and_they_are_listed() {
     assert!(is_zero(&disk, 0..5 * MIB + 512) && is_zero(&disk, 5 * MIB + 1536..SIZE));
 }
 
+/// Whoever goes on does not know which blocks before the mark could not be written.
+#[test]
+fn no_mark_stands_behind_a_block_that_could_not_be_written() {
+    let mut marker = marker("op", TWO_PASSES);
+    marker.back = 0;
+    let mut in_last_pass = 0;
+    for writes in [170, 190, 210, 230] {
+        let mut disk = used();
+        disk.broken = 5 * MIB + 512..5 * MIB + 1024;
+        disk.vanishes_after = Some(writes);
+        let _ = erase(&mut disk, TWO_PASSES, &marker).expect_err("cut off");
+        disk.vanishes_after = None;
+        if let Trace::Own(mark) = marker.look(&disk)
+            && mark.pass == 1
+        {
+            in_last_pass += 1;
+            assert!(mark.before <= 5 * MIB, "cut off after {writes}: {mark:?}");
+        }
+        let error = erase(&mut disk, TWO_PASSES, &marker).expect_err("a bad block");
+        assert_eq!(error.verdict(), Verdict::Incomplete, "{error:?}");
+        assert_eq!(error.bad_blocks().0.ranges(), vec![5 * MIB + 512..5 * MIB + 1024; 1]);
+    }
+    assert!(in_last_pass > 0, "none was in the pass that counts");
+}
+
 #[test]
 fn a_bad_block_in_the_place_of_a_canary_or_of_the_marker_is_only_a_bad_block() {
     for at in [0, 4096, SIZE - 512] {
