@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{CommandError, Drive, Hidden, Mode, Subject, zones::Zones};
+use crate::{CommandError, Drive, Hidden, Mode, Subject, execute::chain, zones::Zones};
 
 impl Hidden {
     /// True when the drive would show more than it does.
@@ -51,8 +51,39 @@ pub(crate) fn show(
     let Some(answer) = drive.restore_size()? else {
         return Err(CommandError::Unsupported { command: "a way to show what it hides" });
     };
+    let native = hidden.map_or(0, |hidden| hidden.native.saturating_mul(drive.block().get()));
+    if drive.size().0 < native {
+        let reason = format!("it shows {} of {}; destroy it", drive.size(), model::Bytes(native));
+        return Err(CommandError::Refused { command: "to show what it hides", reason, answer });
+    }
     notes.push(format!("it shows all of its sectors now: {}", answer.words()));
     subject.disk.size = drive.size();
     *zones = Zones::whole(subject);
     Ok(())
+}
+
+/// After a full erase: a drive that was locked, or erased itself, when it was asked
+/// what it hides said nothing then.
+///
+/// # Errors
+/// [`CommandError`]; it hid something that was not erased.
+pub(crate) fn is_none_left(
+    mode: Mode,
+    drive: &mut impl Drive,
+    notes: &mut Vec<String>,
+) -> Result<(), CommandError> {
+    if mode == Mode::Metadata {
+        return Ok(());
+    }
+    match drive.restore_size() {
+        Ok(None) | Err(CommandError::Unsupported { .. } | CommandError::Refused { .. }) => Ok(()),
+        Ok(Some(answer)) => {
+            let reason = "a part of it was hidden until now; erase it again".to_owned();
+            Err(CommandError::Refused { command: "to be erased as a whole", reason, answer })
+        }
+        Err(error) => {
+            notes.push(format!("whether it hides sectors is not known: {}", chain(&error)));
+            Ok(())
+        }
+    }
 }

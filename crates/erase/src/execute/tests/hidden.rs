@@ -52,6 +52,9 @@ impl Drive for Shy {
             let (reason, answer) = ("frozen".to_owned(), Answer::default());
             return Err(CommandError::Refused { command: "SET MAX ADDRESS EXT", reason, answer });
         }
+        if self.shows == self.disk.size() {
+            return Ok(None);
+        }
         self.shows = self.disk.size();
         Ok(Some(Answer::default().with("sectors_native", self.shows.0 / 512)))
     }
@@ -110,4 +113,20 @@ fn an_overlay_is_recorded_and_metadata_asks_for_nothing() {
     assert_eq!(erased.certificate(&Context::default())["device"]["dco"], 64 * MIB);
     let mut drive = shy(true);
     let _ = run(&mut drive, hiding(64 * MIB, None), Policy::METADATA).expect("no sector but the tables");
+}
+
+/// A drive that was locked, or erased itself, when it was asked what it hides says nothing.
+#[test]
+fn what_nobody_knew_to_be_hidden_is_looked_for_before_a_disk_is_called_clean() {
+    let error = run(&mut shy(false), Abilities::default(), Policy::FULL).expect_err("16 MiB are left");
+    assert!(format!("{error:?}").contains("sectors_native"), "{error:?}");
+    let mut drive = shy(true);
+    let _ = run(&mut drive, Abilities::default(), Policy::FULL).expect("it answers no such question");
+    let _ = run(&mut shy(false), Abilities::default(), Policy::METADATA).expect("the tables only");
+}
+
+#[test]
+fn a_drive_that_shows_only_a_part_of_what_it_hides_is_not_erased() {
+    let error = run(&mut shy(false), hiding(80 * MIB, None), Policy::FULL).expect_err("16 MiB are missing");
+    assert!(told(&error).is_empty(), "nothing was tried: {error:?}");
 }
