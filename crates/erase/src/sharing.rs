@@ -43,10 +43,15 @@ fn other_paths(root: &Path, disk: &Disk) -> Vec<String> {
     let mut twins: Vec<String> = entries
         .filter(|entry| identity(&entry.path()).is_some_and(|other| other == own))
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| *name != disk.name)
+        .filter(|name| *name != disk.name && !is_hidden(&blocks.join(name)))
         .collect();
     model::order::sort(&mut twins);
     twins
+}
+
+/// One of several ways to a namespace, which Linux joins into one disk by itself.
+fn is_hidden(dir: &Path) -> bool {
+    fs::read_to_string(dir.join("hidden")).is_ok_and(|hidden| hidden.trim() == "1")
 }
 
 /// World wide name (`wwid` of NVMe, `device/wwid` of SCSI) and size.
@@ -127,17 +132,23 @@ mod tests {
             ("sde", "device/wwid", "t10.USB Storage 0001", "100"),
             ("sdf", "device/wwid", "t10.USB Storage 0001", "100"),
             ("nvme0n1", "wwid", "eui.0025388b01b2c3d4", "100"),
+            // The kernel joins the ways to a namespace itself, and hides each of them.
+            ("nvme1n1", "wwid", "eui.0025388b01b2c3d5", "100"),
+            ("nvme1c1n1", "wwid", "eui.0025388b01b2c3d5", "100"),
         ] {
             let dir = root.path().join("sys/block").join(name);
             fs::create_dir_all(dir.join("device")).expect("made");
             fs::write(dir.join(file), format!("{wwid}\n")).expect("written");
             fs::write(dir.join("size"), format!("{size}\n")).expect("written");
+            let hidden = u8::from(name == "nvme1c1n1");
+            fs::write(dir.join("hidden"), format!("{hidden}\n")).expect("written");
         }
         for (name, want) in [
             ("sda", vec!["sdb has the same world wide name"]),
             ("sdd", vec![]),
             ("sde", vec![]),
             ("nvme0n1", vec![]),
+            ("nvme1n1", vec![]),
         ] {
             assert_eq!(reasons(root.path(), &disk(name), &tree(vec![]), None), want, "{name}");
         }
