@@ -11,7 +11,9 @@ use crate::{Answer, CommandError, Drive, Phase, Progress, SelfErase, State, Time
 const POLL: Duration = Duration::from_secs(1);
 /// A drive that tells nothing new for this long, and for twice its own estimate, stands still.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// A drive may answer nothing while its controller restarts: so many questions in a row.
+/// A drive that says it takes longer is not believed.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A drive may answer nothing, or that it is busy, while its controller restarts: so many questions in a row.
 const SILENT_ANSWERS: u32 = 30;
 
 /// Why a drive did not erase itself.
@@ -115,7 +117,9 @@ impl Watch<'_> {
         loop {
             let state = match drive.state() {
                 Ok(state) => state,
-                Err(CommandError::Kernel { .. }) if silent < SILENT_ANSWERS => {
+                Err(CommandError::Kernel { .. } | CommandError::Refused { .. })
+                    if silent < SILENT_ANSWERS =>
+                {
                     silent += 1;
                     self.time.wait(POLL);
                     continue;
@@ -155,7 +159,7 @@ impl Watch<'_> {
         estimate: Option<Duration>,
     ) -> Result<(), SelfEraseError> {
         let waited = now.saturating_sub(since);
-        if waited > PATIENCE.max(estimate.unwrap_or_default() * 2) {
+        if waited > PATIENCE.max((estimate.unwrap_or_default() * 2).min(LONGEST)) {
             return Err(SelfEraseError::Stalled { waited, percent });
         }
         match self.limit {

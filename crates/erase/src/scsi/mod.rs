@@ -102,6 +102,9 @@ fn read(reply: &Reply) -> io::Result<Outcome> {
     match reply.host {
         0 => {}
         0x01 => return Err(io::Error::from_raw_os_error(19 /* ENODEV */)),
+        // Busy, reset, transport trouble: it was not the drive that answered (`DID_BUS_BUSY`,
+        // `RESET`, `SOFT_ERROR`, `IMM_RETRY`, `REQUEUE`, `TRANSPORT_DISRUPTED`).
+        0x02 | 0x08 | 0x0b..=0x0e => return Err(io::ErrorKind::ConnectionReset.into()),
         0x03 => return Err(io::ErrorKind::TimedOut.into()),
         host => return Err(io::Error::other(format!("the host adapter failed with {host:#x}"))),
     }

@@ -102,6 +102,26 @@ fn what_a_drive_tells_first_is_not_the_command_s_answer() {
     assert!(matches!(drive.sanitizing(), Sanitizing::Running { .. }));
 }
 
+/// Answers every command with this.
+struct Broken(Reply);
+
+impl Wire for Broken {
+    fn send(&mut self, _: &[u8], _: Transfer<'_>, _: u32) -> io::Result<Reply> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A drive that is watched while it sanitizes itself would count as done.
+#[test]
+fn a_bus_that_was_reset_makes_no_drive_ready() {
+    for (host, want) in
+        [(0x02, false), (0x08, false), (0x0b, false), (0x0d, false), (0x0e, false), (0x07, true)]
+    {
+        let state = state_of_any(&mut Broken(Reply { host, ..Reply::default() }));
+        assert_eq!(matches!(state, Ok(State::Ready)), want, "{host:#x}: {state:?}");
+    }
+}
+
 #[test]
 fn the_adapter_s_trouble_is_told_from_the_drive_s() {
     for (host, kind) in

@@ -14,6 +14,8 @@ const ERASE: SelfErase = SelfErase::NvmeSanitize(Sanitize::Block);
 struct Scripted {
     disk: FakeDisk,
     words: VecDeque<Result<State, ()>>,
+    /// It answers that it is busy, instead of not at all.
+    busy: bool,
     begun: u32,
     recovered: u32,
 }
@@ -21,7 +23,7 @@ struct Scripted {
 impl Scripted {
     fn new(words: impl IntoIterator<Item = Result<State, ()>>) -> Self {
         let disk = FakeDisk::filled(0, Bytes(1 << 20), 512.try_into().expect("a block size"));
-        Self { disk, words: words.into_iter().collect(), begun: 0, recovered: 0 }
+        Self { disk, words: words.into_iter().collect(), busy: false, begun: 0, recovered: 0 }
     }
 }
 
@@ -52,7 +54,13 @@ impl Drive for Scripted {
             0 | 1 => self.words.front().cloned().unwrap_or(Ok(State::Ready)),
             _ => self.words.pop_front().unwrap_or(Ok(State::Ready)),
         };
-        word.map_err(|()| CommandError::Kernel { command: "log", err: io::Error::from_raw_os_error(4) })
+        word.map_err(|()| match self.busy {
+            false => CommandError::Kernel { command: "log", err: io::Error::from_raw_os_error(4) },
+            true => {
+                let (reason, answer) = ("busy".to_owned(), Answer::default());
+                CommandError::Refused { command: "log", reason, answer }
+            }
+        })
     }
     fn begin(&mut self, _: SelfErase) -> Result<Answer, CommandError> {
         self.begun += 1;
@@ -112,7 +120,10 @@ fn a_drive_is_watched_to_its_end_and_its_progress_told() {
 
 #[test]
 fn a_drive_that_stands_still_is_given_up_and_left_to_it() {
-    for (estimate, patience) in [(None, 600), (Some(10), 600), (Some(3600), 7200)] {
+    let senseless = u64::from(u32::MAX - 1);
+    for (estimate, patience) in
+        [(None, 600), (Some(10), 600), (Some(3600), 7200), (Some(senseless), 7 * 24 * 3600)]
+    {
         let mut drive = Scripted::new([at(Some(655), estimate), at(Some(6554), estimate)]);
         let (outcome, seconds, _) = erase(&mut drive, None);
         let error = outcome.expect_err("it never ends");
@@ -167,4 +178,6 @@ fn a_short_silence_is_forgiven_and_a_long_one_is_not() {
     assert_eq!((outcome.is_ok(), seconds), (true, 30));
     let (outcome, _, _) = erase(&mut Scripted::new([Err(())]), None);
     assert_eq!(outcome, Err("the drive did not erase itself".to_owned()));
+    let mut busy = Scripted { busy: true, ..Scripted::new([at(Some(1), None), Err(()), done()]) };
+    assert!(erase(&mut busy, None).0.is_ok(), "a full queue is no end of an erase");
 }
