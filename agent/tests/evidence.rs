@@ -314,7 +314,7 @@ fn a_forged_document_counts_until_another_operation_proves_its_disk() {
 #[test]
 fn two_disks_of_one_serial_number_do_not_stand_for_each_other() {
     let mut world = World::new();
-    let mut say = |world: &mut World, operation: &str, path: &str, result: &str| {
+    let say = |world: &mut World, operation: &str, path: &str, result: &str| {
         let mut body = certificate("S1", result, &format!("{DAY}T10:05:30Z"));
         (body["device"]["path"], body["operation"]) = (path.into(), operation.into());
         let document = sign(body, &world.agent.key).expect("signed").to_value();
