@@ -171,7 +171,7 @@ pub(crate) fn carry_out<D: Drive>(
     let outcome = run.take_over(opal, &mut notes).and_then(|()| run.all(&methods, &mut notes));
     let attempts = run.attempts;
     let outcome = outcome.and_then(|proven| {
-        hidden::is_none_left(policy.mode, drive, &mut notes).map_err(SelfEraseError::from)?;
+        hidden::is_none_left(policy.mode, drive).map_err(SelfEraseError::from)?;
         Ok(proven)
     });
     match outcome {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{CommandError, Drive, Hidden, Mode, Subject, execute::chain, zones::Zones};
+use crate::{CommandError, Drive, Hidden, Mode, Subject, zones::Zones};
 
 impl Hidden {
     /// True when the drive would show more than it does.
@@ -66,12 +66,9 @@ pub(crate) fn show(
 /// what it hides said nothing then.
 ///
 /// # Errors
-/// [`CommandError`]; it hid something that was not erased.
-pub(crate) fn is_none_left(
-    mode: Mode,
-    drive: &mut impl Drive,
-    notes: &mut Vec<String>,
-) -> Result<(), CommandError> {
+/// [`CommandError`]; it hid something that was not erased, or that is not known. A drive that
+/// does not know the question, or refuses it, is taken at its word.
+pub(crate) fn is_none_left(mode: Mode, drive: &mut impl Drive) -> Result<(), CommandError> {
     if mode == Mode::Metadata {
         return Ok(());
     }
@@ -81,9 +78,6 @@ pub(crate) fn is_none_left(
             let reason = "a part of it was hidden until now; erase it again".to_owned();
             Err(CommandError::Refused { command: "to be erased as a whole", reason, answer })
         }
-        Err(error) => {
-            notes.push(format!("whether it hides sectors is not known: {}", chain(&error)));
-            Ok(())
-        }
+        Err(error) => Err(error),
     }
 }

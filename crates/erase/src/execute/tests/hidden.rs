@@ -63,6 +63,48 @@ impl Drive for Shy {
     }
 }
 
+/// A [`Shy`] one on a kernel that keeps to the size it knows.
+struct Stuck(Shy);
+
+impl Target for Stuck {
+    fn size(&self) -> Bytes {
+        self.0.size()
+    }
+    fn block(&self) -> BlockSize {
+        self.0.block()
+    }
+    fn write_at(&self, offset: Bytes, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+    fn zero_at(&self, offset: Bytes, length: Bytes) -> io::Result<()> {
+        self.0.zero_at(offset, length)
+    }
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, into)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+impl Drive for Stuck {
+    fn state(&mut self) -> Result<State, CommandError> {
+        self.0.state()
+    }
+    fn begin(&mut self, erase: SelfErase) -> Result<Answer, CommandError> {
+        self.0.begin(erase)
+    }
+    fn recover(&mut self) -> Result<Answer, CommandError> {
+        self.0.recover()
+    }
+    fn restore_size(&mut self) -> Result<Option<Answer>, CommandError> {
+        Err(CommandError::Kernel { command: "a larger size", err: io::Error::other("as before") })
+    }
+    fn reread_partitions(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn hiding(native: u64, made_with: Option<u64>) -> Abilities {
     let hidden = Some(Hidden { shown: SHOWN / 512, native: native / 512, made_with });
     Abilities { ata: AtaAbilities { hidden, ..AtaAbilities::default() }, ..Abilities::default() }
@@ -122,6 +164,9 @@ fn what_nobody_knew_to_be_hidden_is_looked_for_before_a_disk_is_called_clean() {
     assert!(format!("{error:?}").contains("sectors_native"), "{error:?}");
     let mut drive = shy(true);
     let _ = run(&mut drive, Abilities::default(), Policy::FULL).expect("it answers no such question");
+    // The drive shows all of itself, and the kernel does not see it.
+    let error = run(&mut Stuck(shy(false)), Abilities::default(), Policy::FULL).expect_err("not known");
+    assert!(format!("{error:?}").contains("a larger size"), "{error:?}");
     let _ = run(&mut shy(false), Abilities::default(), Policy::METADATA).expect("the tables only");
 }
 
