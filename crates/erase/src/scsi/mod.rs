@@ -21,6 +21,8 @@ pub(crate) const ASK_TIMEOUT_MS: u32 = 30_000;
 pub(crate) const BEGIN_TIMEOUT_MS: u32 = 300_000;
 /// A drive tells of one event a command; there are never so many.
 const ATTENTIONS_LIMIT: usize = 8;
+/// The bus was reset, or so: nobody knows whether the command ran.
+const RESET: io::ErrorKind = io::ErrorKind::ConnectionReset;
 /// `GOOD` and `CHECK CONDITION`.
 const GOOD: u8 = 0;
 const CHECK: u8 = 2;
@@ -76,16 +78,18 @@ pub(crate) fn run(
     timeout_ms: u32,
 ) -> Result<Outcome, CommandError> {
     let failed = |err| CommandError::Kernel { command, err };
-    let mut outcome = Outcome::Good;
+    let mut outcome = Ok(Outcome::Good);
     for _ in 0..ATTENTIONS_LIMIT {
         let reply = wire.send(cdb, again(transfer), timeout_ms).map_err(failed)?;
-        outcome = read(&reply).map_err(failed)?;
-        match outcome {
-            Outcome::Sense(sense) if sense.code.is_attention() => {}
-            Outcome::Good | Outcome::Sense(_) | Outcome::Status(_) => return Ok(outcome),
+        outcome = read(&reply);
+        match &outcome {
+            Ok(Outcome::Sense(sense)) if sense.code.is_attention() => {}
+            // What begins an erase may have begun it.
+            Err(err) if err.kind() == RESET && timeout_ms == ASK_TIMEOUT_MS => {}
+            Ok(Outcome::Good | Outcome::Sense(_) | Outcome::Status(_)) | Err(_) => break,
         }
     }
-    Ok(outcome)
+    outcome.map_err(failed)
 }
 
 /// The same transfer once more.
@@ -104,7 +108,7 @@ fn read(reply: &Reply) -> io::Result<Outcome> {
         0x01 => return Err(io::Error::from_raw_os_error(19 /* ENODEV */)),
         // Busy, reset, transport trouble: it was not the drive that answered (`DID_BUS_BUSY`,
         // `RESET`, `SOFT_ERROR`, `IMM_RETRY`, `REQUEUE`, `TRANSPORT_DISRUPTED`).
-        0x02 | 0x08 | 0x0b..=0x0e => return Err(io::ErrorKind::ConnectionReset.into()),
+        0x02 | 0x08 | 0x0b..=0x0e => return Err(RESET.into()),
         0x03 => return Err(io::ErrorKind::TimedOut.into()),
         host => return Err(io::Error::other(format!("the host adapter failed with {host:#x}"))),
     }

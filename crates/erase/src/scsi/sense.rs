@@ -75,7 +75,8 @@ fn fixed(sense: &[u8]) -> Sense {
         code,
         progress: progress([byte(15), byte(16), byte(17)]),
         // Linux before 6.10 puts the registers elsewhere, but only when the command failed.
-        registers: (code == Code::ATA_REGISTERS).then(|| Registers {
+        // Nor do they fit: SAT-5 only says in byte 8 that there is more of count (0x40) or address (0x20).
+        registers: (code == Code::ATA_REGISTERS && byte(8) & 0x60 == 0).then(|| Registers {
             error: byte(3),
             status: byte(4),
             count: u16::from(byte(6)),
@@ -135,6 +136,19 @@ mod tests {
         let found = parse(&sense).expect("sense data");
         let want = Registers { error: 0, status: 0x50, count: 0x4001, lba: 0x12_3456_789a };
         assert_eq!(found.registers, Some(want));
+    }
+
+    #[test]
+    fn registers_that_do_not_fit_into_fixed_data_are_none() {
+        let mut sense = [0; 18];
+        (sense[0], sense[2], sense[12], sense[13]) = (0x70, 0x01, 0x00, 0x1d);
+        (sense[4], sense[9]) = (0x50, 7);
+        // SAT-5: extended; upper half of the count, of the address, that is not told.
+        for (flags, told) in [(0, true), (0x80, true), (0xc0, false), (0xa0, false)] {
+            sense[8] = flags;
+            let registers = parse(&sense).expect("fixed").registers;
+            assert_eq!(registers.map(|registers| registers.lba), told.then_some(7), "{flags:#x}");
+        }
     }
 
     #[test]

@@ -102,6 +102,22 @@ fn what_a_drive_tells_first_is_not_the_command_s_answer() {
     assert!(matches!(drive.sanitizing(), Sanitizing::Running { .. }));
 }
 
+/// One disk's trouble resets the bus of all: they are asked again.
+#[test]
+fn a_question_that_a_reset_swallowed_is_asked_again() {
+    struct Reset(u32);
+    impl Wire for Reset {
+        fn send(&mut self, _: &[u8], _: Transfer<'_>, _: u32) -> io::Result<Reply> {
+            self.0 += 1;
+            Ok(Reply { host: if self.0 == 1 { 0x08 } else { 0 }, ..Reply::default() })
+        }
+    }
+    for (timeout_ms, again) in [(ASK_TIMEOUT_MS, true), (BEGIN_TIMEOUT_MS, false)] {
+        let outcome = run(&mut Reset(0), "TEST UNIT READY", &[0; 6], &mut Transfer::None, timeout_ms);
+        assert_eq!(outcome.is_ok(), again, "{outcome:?}");
+    }
+}
+
 /// Answers every command with this.
 struct Broken(Reply);
 
