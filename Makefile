@@ -23,7 +23,7 @@ demo: dist images ## the whole story on two virtual servers: boot, inspect, depl
 	$(RELEASE)/billet-lab demo --billetd dist/billetd --agent dist/billet-agent --ramdisk dist/ramdisk-vm \
 		--images target/images --out target/demo
 
-test: dist check unit deny ## every test, two full boots in QEMU among them
+test: dist check unit deny ## every test, boots and erases in QEMU among them
 	@echo "make test: all green"
 
 dist: binaries ## build dist/: billet-agent, billetd, billet-image and both ramdisks
@@ -43,7 +43,7 @@ check: deps ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-unit: dist ## the tests of every crate and across crates, the boots among them
+unit: dist ## the tests of every crate and across crates, boots and erases among them
 	$(CARGO) test --locked --workspace
 
 deny: $(DENY) ## licences, banned and duplicate crates, advisories where they can be fetched

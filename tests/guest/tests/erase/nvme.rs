@@ -88,6 +88,7 @@ fn drives() -> Drives {
     all.add("sanitize-fails-once", spec(ALL, Faults { failing_sanitizes: 1, ..good() }), &[]);
     all.add("sanitize-fails", spec(ALL, Faults { failing_sanitizes: u32::MAX, ..good() }), &[]);
     all.add("sanitize-refused", spec(ALL, Faults { refuses_sanitize: true, ..good() }), &[]);
+    all.add("format-fails", spec(&[], Faults { failing_formats: u32::MAX, ..good() }), &[]);
     all.add("sanitize-lies", spec(ALL, Faults { lies: true, ..good() }), &[1]);
     all.add("format-lies", spec(&[], Faults { lies: true, ..good() }), &[1]);
     all.add("sanitize-stalls", spec(BLOCK, Faults { stalls_at_poll: Some(2), ..good() }), &[]);

@@ -18,6 +18,7 @@ fn sas_drives_erase_themselves_or_are_not_clean() {
         "sas-power-cut",
         "sas-refuses",
         "sas-unreadable",
+        "sas-unwritable",
     ];
     let _ = Machine::new().run(&BOOT, &rows);
 }
@@ -39,6 +40,7 @@ fn sata_drives_erase_themselves_or_are_not_clean() {
         "sata-power-cut",
         "sata-frozen",
         "sata-hidden",
+        "sata-hidden-by-address",
         "sata-locked",
         "sata-locked-for-good",
     ];

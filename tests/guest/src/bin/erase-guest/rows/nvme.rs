@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
+    ops::Range,
     path::Path,
     time::Duration,
 };
@@ -11,7 +12,7 @@ use std::{
 use disk::Device;
 use erase::{
     Abilities, Answer, Clock, Conditions, EraseError, Erased, Level, Opal, Plan, Policy, Progress, Refusal,
-    Request, Seed, Subject, Time, Verify,
+    Request, Seed, Subject, Time, Verdict, Verify,
 };
 use model::{Secret, inventory::Disk};
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ pub(crate) const ROWS: &[Named] = &[
     ("sanitize-fails-once", fails_once),
     ("sanitize-fails", fails),
     ("sanitize-refused", refused),
+    ("format-fails", format_fails),
     ("sanitize-lies", |bench| lies(bench, "sanitize-lies")),
     ("format-lies", |bench| lies(bench, "format-lies")),
     ("sanitize-stalls", stalls),
@@ -50,6 +52,8 @@ pub(crate) const ROWS: &[Named] = &[
     ("opal-factory", opal_factory),
 ];
 
+/// The bytes of some drives that cannot be written, or read: the test on the host says so to them.
+const BROKEN: Range<u64> = 1 << 20..(1 << 20) + 512;
 /// What `fake-nvme` prints on its drives.
 const LABEL: &str = "PSID0123456789ABCDEFPSID01234567";
 
@@ -248,6 +252,22 @@ fn refused(bench: &Bench) -> Value {
     found(&erased)
 }
 
+/// It cannot sanitize itself and every format fails: never clean without leave to overwrite.
+fn format_fails(bench: &Bench) -> Value {
+    let (drive, disk) = Drive::one(bench, "format-fails");
+    let error = drive.erase(&disk, Policy::FULL).expect_err("a drive that fails");
+    let tried = attempts(&error);
+    let failed = "the drive's own erase failed: ";
+    let names = ["crypto", "user-data"].map(|name| format!("nvme.format.{name}: {failed}"));
+    assert_eq!(tried.len(), names.len(), "{tried:?}");
+    assert!(tried.iter().zip(&names).all(|(tried, name)| tried.starts_with(name)), "{tried:?}");
+    assert!(!survivors(&disk).is_none(), "nothing was to be erased");
+    let policy = Policy { allow_fallback: true, ..Policy::FULL };
+    let erased = drive.erase(&disk, policy).expect("overwritten");
+    assert_eq!((erased.method.name(), erased.attempts.len()), ("zero-out", 3));
+    json!([tried, found(&erased)])
+}
+
 /// It says it is done and nothing changed: the canaries say so.
 fn lies(bench: &Bench, name: &str) -> Value {
     let (drive, disk) = Drive::one(bench, name);
@@ -325,6 +345,8 @@ fn failed_before_for_good(bench: &Bench) -> Value {
 fn unwritable(bench: &Bench) -> Value {
     let (drive, disk) = Drive::one(bench, "unwritable");
     let error = drive.erase(&disk, Policy::FULL).expect_err("blocks that take no data");
+    assert_eq!(error.verdict(), Verdict::Incomplete, "{error:?}");
+    assert_eq!(error.bad_blocks().0.ranges(), [BROKEN]);
     json!(bench.words(&error))
 }
 
@@ -333,6 +355,10 @@ fn unreadable(bench: &Bench) -> Value {
     let (drive, disk) = Drive::one(bench, "unreadable");
     let policy = Policy { verify: Verify::Full, ..Policy::FULL };
     let error = drive.erase(&disk, policy).expect_err("blocks that cannot be read");
+    assert_eq!(error.verdict(), Verdict::Incomplete, "{error:?}");
+    let (unwritten, unread) = error.bad_blocks();
+    assert!(unwritten.is_empty(), "{unwritten:?}");
+    assert_eq!(unread.ranges(), [BROKEN]);
     json!(bench.words(&error))
 }
 

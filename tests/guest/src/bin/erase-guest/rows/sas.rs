@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use disk::Device;
-use erase::{Conditions, EraseError, Erased, Policy, Seed, Time};
+use erase::{Conditions, EraseError, Erased, Policy, Seed, Time, Verdict, Verify};
 use fake_sas::{Attached, Drive, Kind, Sanitizing, Security};
 use guest::secret::{self, Survivors};
 use model::inventory::Disk;
@@ -25,6 +25,7 @@ pub(crate) const ROWS: &[Named] = &[
     ("sas-power-cut", |bench| power_cut(bench, Drive::new(Kind::Sas, BLOCKS))),
     ("sas-refuses", refuses),
     ("sas-unreadable", unreadable),
+    ("sas-unwritable", unwritable),
     ("sata-sanitize", |bench| sanitized(bench, Kind::Sata, "ata.sanitize.crypto")),
     ("sata-sanitize-fails-once", |bench| fails_once(bench, Kind::Sata)),
     ("sata-sanitize-fails", |bench| fails(bench, Kind::Sata)),
@@ -38,7 +39,8 @@ pub(crate) const ROWS: &[Named] = &[
     ("sata-security-lies", security_lies),
     ("sata-power-cut", |bench| power_cut(bench, without_sanitize())),
     ("sata-frozen", frozen),
-    ("sata-hidden", hidden),
+    ("sata-hidden", |bench| hidden(bench, false)),
+    ("sata-hidden-by-address", |bench| hidden(bench, true)),
     ("sata-locked", locked),
     ("sata-locked-for-good", locked_for_good),
 ];
@@ -223,8 +225,26 @@ fn unreadable(bench: &Bench) -> Value {
     let mut drive = Drive::new(Kind::Sas, BLOCKS);
     drive.faults.unreadable = (800..820).collect();
     let used = Used::new(bench, drive);
-    let words = used.not_erased(Policy { verify: erase::Verify::Full, ..Policy::FULL });
-    json!({"words": words})
+    let policy = Policy { verify: Verify::Full, ..Policy::FULL };
+    let error = used.erase(policy).expect_err("sectors that cannot be read");
+    assert_eq!(error.verdict(), Verdict::Incomplete, "{error:?}");
+    let (unwritten, unread) = error.bad_blocks();
+    assert!(unwritten.is_empty(), "{unwritten:?}");
+    assert_eq!(unread.ranges(), [800 * 512..820 * 512; 1]);
+    json!({"words": bench.words(&error)})
+}
+
+/// Sectors that take no data, on a drive that cannot erase itself: all others are erased.
+fn unwritable(bench: &Bench) -> Value {
+    let mut drive = Drive::new(Kind::Sas, BLOCKS);
+    drive.sanitize_supported = false;
+    drive.faults.unwritable = (800..820).collect();
+    let used = Used::new(bench, drive);
+    let error = used.erase(Policy::FULL).expect_err("sectors that take no data");
+    assert_eq!(error.verdict(), Verdict::Incomplete, "{error:?}");
+    assert_eq!(error.bad_blocks().0.ranges(), [800 * 512..820 * 512; 1]);
+    assert_eq!(used.survivors().sectors, 20, "{:?}", used.survivors());
+    json!({"words": bench.words(&error)})
 }
 
 fn security(bench: &Bench, enhanced: bool, method: &str) -> Value {
@@ -265,10 +285,12 @@ fn frozen(bench: &Bench) -> Value {
     json!({"notes": erased.notes})
 }
 
-/// What a host protected area hides is shown, to the kernel too, and overwritten.
-fn hidden(bench: &Bench) -> Value {
+/// What a host protected area or a lower accessible address hides is shown, to the kernel too,
+/// and overwritten.
+fn hidden(bench: &Bench, amax: bool) -> Value {
     let mut drive = without_sanitize().hiding(BLOCKS - 200);
     drive.security.frozen = true;
+    drive.amax = amax;
     let used = Used::new(bench, drive);
     assert_eq!(used.disk().size.0, (BLOCKS - 200) * 512);
     let erased = used.erased_by(Policy::FULL, "zero-out");
