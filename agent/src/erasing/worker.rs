@@ -178,6 +178,8 @@ pub(super) enum Load {
 /// What `progress` costs the host.
 pub(super) fn load(progress: &Progress) -> Load {
     match progress.phase {
+        // It has ended: nothing that comes next has a time limit of its own.
+        Phase::ByDrive if progress.done >= progress.total => Load::Light,
         Phase::ByDrive => Load::ByDrive,
         Phase::Canaries => Load::Light,
         Phase::Zero | Phase::Overwrite | Phase::Verify if progress.total > LITTLE => Load::Heavy,
@@ -205,5 +207,8 @@ mod tests {
             let progress = Progress { phase, done: Bytes(0), total, estimate: None };
             assert_eq!(load(&progress), want, "{progress:?}");
         }
+        // What is asked of it from here on must be answered within the time that any disk has.
+        let ended = Progress { phase: Phase::ByDrive, done: huge, total: huge, estimate: None };
+        assert_eq!(load(&ended), Load::Light);
     }
 }

@@ -245,6 +245,8 @@ pub(crate) struct Search<'a> {
 impl Search<'_> {
     /// Read back and compare.
     pub(crate) fn run(&self, drive: &impl Target, progress: &mut Tell) -> Result<Proof, Unproven> {
+        let too_long = |TooLong { limit }| Unproven::TooLong { limit };
+        progress(Phase::Verify, Bytes(0), Bytes(0)).map_err(too_long)?;
         self.look_for_old_blocks(drive)?;
         let units = self.zones.units(self.unit);
         let full = self.verify == Verify::Full || units <= STRATA * PER_STRATUM;

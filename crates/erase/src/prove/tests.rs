@@ -46,6 +46,32 @@ fn place(outcome: Result<Proof, Unproven>) -> Bytes {
     at
 }
 
+/// A drive that hangs in its first read must be known to be read by then, or
+/// it counts as erasing itself for ever.
+#[test]
+fn that_it_is_read_back_is_told_before_the_first_read() {
+    let disk = noise();
+    let zones = Zones::whole(&subject("sda"));
+    let memory = Memory::of(&disk, &zones, UNIT, Seed(5));
+    let search = Search {
+        zones: &zones,
+        unit: UNIT,
+        verify: Verify::Sample,
+        expectation: Expectation::Decorrelated,
+        seed: Seed(4),
+        canaries: &Canaries::default(),
+        memory: &memory,
+        except: &BadBlocks::default(),
+    };
+    let mut told = Vec::new();
+    let outcome = search.run(&disk, &mut |phase, done, _| {
+        told.push((phase, done));
+        Ok(())
+    });
+    assert!(matches!(outcome, Err(Unproven::StillThere { .. })), "the first block read is an old one");
+    assert_eq!(told, [(Phase::Verify, Bytes(0))]);
+}
+
 #[test]
 fn noise_and_blank_sectors_are_what_a_crypto_erase_leaves() {
     let mut disk = noise();
