@@ -64,16 +64,22 @@ pub(crate) fn state(wire: &mut dyn Wire, identify: &Identify) -> Result<State, C
             let erase = SelfErase::AtaSanitize(Sanitize::Crypto);
             State::Erasing { erase, done: Some(progress(lba)), estimate: None }
         } else if count & COMPLETED != 0 {
-            State::Done { answer }
+            State::Done { answer: only_said(answer) }
         } else {
             State::Ready
         }),
         // Nothing is known of a drive whose adapter keeps its registers.
         Ok((None, _)) => Err(CommandError::Unsupported { command: "the registers after SANITIZE STATUS" }),
         // Only in its failure mode does a drive with the feature abort the question.
-        Err(CommandError::Refused { answer, .. }) => Ok(State::Failed { answer }),
+        Err(CommandError::Refused { answer, .. }) => Ok(State::Failed { answer: only_said(answer) }),
         Err(error) => Err(error),
     }
+}
+
+/// Without the question: in a record stands the command that erases.
+fn only_said(mut answer: Answer) -> Answer {
+    answer.0.remove("ata");
+    answer
 }
 
 /// In the lowest 16 bits of the address.

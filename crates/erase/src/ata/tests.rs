@@ -34,6 +34,21 @@ fn every_sanitize_runs_in_the_background_and_tells_how_far_it_is() {
 }
 
 #[test]
+fn what_a_drive_says_in_the_end_leaves_the_command_that_began_it_in_the_record() {
+    let begins = "0xb4 feature 0x0011 count 0x0010 lba 0x43727970";
+    let mut done = drive();
+    let begun = sanitize(&mut done, Sanitize::Crypto).expect("begun");
+    while matches!(state(&mut done), State::Erasing { .. }) {}
+    let State::Done { answer } = state(&mut done) else { panic!("it is done") };
+    let answer = begun.clone().and(answer);
+    assert_eq!((&*answer.0["ata"], &answer.0["ata_status"][..18]), (begins, "50 00 count 0x8000"));
+    let mut failed = drive();
+    failed.found(Sanitizing::Failed);
+    let State::Failed { answer } = state(&mut failed) else { panic!("it failed") };
+    assert_eq!(begun.and(answer).0["ata"], begins);
+}
+
+#[test]
 fn a_failed_sanitize_is_told_and_left() {
     let mut drive = drive();
     drive.found(Sanitizing::Failed);
