@@ -17,7 +17,7 @@ use crate::{Drive, ring::Ring};
 /// Where the kernel's SCSI target is set up.
 const TARGET: &str = "/sys/kernel/config/target";
 /// How long the kernel may take to make a device, in user space's ring or in `/dev`.
-const APPEARS_LIMIT: Duration = Duration::from_secs(20);
+const APPEARS_LIMIT: Duration = Duration::from_secs(60);
 /// The kernel announces it to udev only: it is looked for so often.
 const POLL: Duration = Duration::from_millis(10);
 

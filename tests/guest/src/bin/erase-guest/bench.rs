@@ -21,7 +21,7 @@ use inventory::{Options, Root};
 use model::inventory::Disk;
 
 /// How long a drive may take to appear or to vanish.
-const APPEARS_LIMIT: Duration = Duration::from_secs(20);
+const APPEARS_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(20);
 
