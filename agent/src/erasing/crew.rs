@@ -13,10 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use model::Bytes;
+
 /// The most threads, whatever the number of disks; more wait their turn.
 const MOST_WORKERS: usize = 256;
 /// How often somebody looks whether a disk hangs.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The most that one disk is about to write at any time: 64 MiB of zeros in each of four lanes.
+const AHEAD: u64 = 256 << 20;
 
 /// How long a disk may give no sign of life.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +35,14 @@ pub(crate) struct Patience {
 impl Patience {
     /// For real disks.
     pub(crate) const REAL: Self = Self { turn: Duration::from_secs(60), life: Duration::from_secs(30 * 60) };
+
+    /// For `disks` real disks that share a limit of bytes in a second: each may
+    /// wait for what all the others are about to write.
+    pub(crate) fn within(limit: Option<Bytes>, disks: usize) -> Self {
+        let ahead = AHEAD.saturating_mul(u64::try_from(disks).unwrap_or(u64::MAX));
+        let wait = limit.map_or(0, |limit| ahead / limit.0.max(1));
+        Self { life: Self::REAL.life.saturating_add(Duration::from_secs(wait)), ..Self::REAL }
+    }
 }
 
 /// Who works, and when they last gave a sign of life.
@@ -217,6 +229,17 @@ mod tests {
         results.sort_unstable();
         assert_eq!(results, (0..100).map(|n| (n, Ok(n * 2))).collect::<Vec<_>>());
         assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    /// They answer nothing because they are not asked.
+    #[test]
+    fn disks_that_wait_for_a_low_limit_do_not_hang() {
+        let plain = Patience::REAL.life;
+        assert_eq!(Patience::within(None, 1000).life, plain);
+        assert_eq!(Patience::within(Some(Bytes(1 << 30)), 8).life, plain + Duration::from_secs(2));
+        // 64 MiB for each of 32 disks at 1 MiB/s take 34 minutes.
+        assert!(Patience::within(Some(Bytes(1 << 20)), 32).life > Duration::from_secs(64 * 60));
+        assert!(Patience::within(Some(Bytes(1)), usize::MAX).life > plain);
     }
 
     #[test]

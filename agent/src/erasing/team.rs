@@ -78,12 +78,13 @@ pub(crate) struct Order {
 impl Team {
     pub(crate) fn new(order: Order, watcher: Box<Watcher>) -> Arc<Self> {
         let Order { root, disks, wish, writes, papers, busy, name } = order;
+        let limit = wish.request.policy.rate_limit;
         Arc::new(Self {
             root,
             wish,
             writes,
             papers,
-            turns: Arc::new(Turns::new(busy, Patience::REAL)),
+            turns: Arc::new(Turns::new(busy, Patience::within(limit, disks.len()))),
             meter: Mutex::new(Meter::new(name, disks.iter().map(Disk::path))),
             ends: Mutex::default(),
             watcher,
