@@ -77,13 +77,13 @@ impl NvmeAbilities {
         // NVMe 1.0 has no list, only how many there are.
         let attached = match sys::nvme::active_namespaces(&node) {
             Ok(list) => list,
-            Err(AdminError::Status(_)) => as_many_as(&controller),
+            Err(error) if knows_no_list(&error) => as_many_as(&controller),
             Err(error) => return Err(error),
         };
         // Controllers without namespace management do not know the list of allocated ones.
         let allocated = match sys::nvme::allocated_namespaces(&node) {
             Ok(list) => list,
-            Err(AdminError::Status(_)) => attached.clone(),
+            Err(error) if knows_no_list(&error) => attached.clone(),
             Err(error) => return Err(error),
         };
         let mut abilities = Self::of_identify(&controller, own, &attached, &allocated);
@@ -230,6 +230,14 @@ fn kernel_name(path: &Path) -> String {
     let device = Path::new("/sys/class/block").join(name).join("device");
     let controller = std::fs::canonicalize(device).unwrap_or_default();
     controller.file_name().unwrap_or(name).to_string_lossy().into_owned()
+}
+
+/// The controller has no such list. Any other answer may hide namespaces with old data.
+fn knows_no_list(error: &AdminError) -> bool {
+    match error {
+        AdminError::Status(status) => matches!(status & 0x7ff, 0x001 | 0x002 | 0x00b),
+        AdminError::Kernel(_) => false,
+    }
 }
 
 /// A list of namespaces as a controller would give it that says only their number (NN).
@@ -415,6 +423,24 @@ mod tests {
         }
         data[516..520].fill(0xff);
         assert_eq!(as_many_as(&data).len(), IDENTIFY_LENGTH, "bounded");
+    }
+
+    #[test]
+    fn only_a_controller_that_knows_no_such_list_is_taken_to_have_none() {
+        // Invalid opcode, field, namespace, also with more and do-not-retry; then an error
+        // inside the drive, an abort, a lost path, a sanitize, all of which pass.
+        for (status, want) in [
+            (0x0001, true),
+            (0x4002, true),
+            (0x600b, true),
+            (0x0006, false),
+            (0x4007, false),
+            (0x0371, false),
+            (0x401d, false),
+        ] {
+            assert_eq!(knows_no_list(&AdminError::Status(status)), want, "{status:#x}");
+        }
+        assert!(!knows_no_list(&AdminError::Kernel(std::io::ErrorKind::TimedOut.into())));
     }
 
     #[test]
