@@ -71,13 +71,26 @@ pub(crate) fn restore_size(device: &mut Device) -> Result<Option<Answer>, Comman
 
 /// What the drive is doing; `None` when it is no ATA drive.
 pub(crate) fn state(wire: &mut dyn Wire) -> Result<Option<State>, CommandError> {
-    let Some(identify) = identify(wire)? else { return Ok(None) };
+    let identify = match Identify::read(wire) {
+        Ok(identify) => identify,
+        // It may be an ATA drive in the middle of something.
+        Err(CommandError::Refused { command, reason, answer }) if is_not_ready(&answer) => {
+            return Err(CommandError::Refused { command, reason, answer });
+        }
+        Err(CommandError::Unsupported { .. } | CommandError::Refused { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     // A drive with a password aborts everything else, or will after the next power cycle.
     if let Some(security) = identify.security().filter(|security| security.enabled) {
         let answer = Answer::default().with("security", format_args!("{:#06x}", security.word));
         return Ok(Some(State::Locked { answer }));
     }
     sanitize::state(wire, &identify).map(Some)
+}
+
+/// Sense key 2.
+fn is_not_ready(answer: &Answer) -> bool {
+    answer.0.get("sense").is_some_and(|sense| sense.starts_with("2/"))
 }
 
 /// Out of a password or a failed sanitize; `None` when it is no ATA drive.

@@ -30,7 +30,17 @@ const CHECK: u8 = 2;
 /// What a drive that takes SCSI commands is doing, an ATA drive among them; any
 /// other disk reads and writes.
 pub(crate) fn state_of_any(wire: &mut dyn Wire) -> Result<State, CommandError> {
-    match ata::state(wire).transpose().unwrap_or_else(|| sanitize::state(wire)) {
+    let state = match ata::state(wire) {
+        Ok(Some(state)) => Ok(state),
+        Ok(None) => sanitize::state(wire),
+        // A SCSI drive says more in its own words.
+        Err(not_ready @ CommandError::Refused { .. }) => {
+            let state = sanitize::state(wire)?;
+            if state == State::Ready { Err(not_ready) } else { Ok(state) }
+        }
+        Err(error) => Err(error),
+    };
+    match state {
         Err(error) if is_no_answer(&error) => Ok(State::Ready),
         state => state,
     }

@@ -138,6 +138,24 @@ fn a_bus_that_was_reset_makes_no_drive_ready() {
     }
 }
 
+/// An ATA drive that comes back from a reset, behind a kernel that answers the rest itself.
+#[test]
+fn a_drive_that_is_not_ready_for_ata_is_not_ready() {
+    struct Resetting(u8);
+    impl Wire for Resetting {
+        fn send(&mut self, command: &[u8], _: Transfer<'_>, _: u32) -> io::Result<Reply> {
+            let sense = vec![0x70, 0, self.0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0];
+            Ok(match command[0] {
+                0x85 => Reply { status: 2, sense, ..Reply::default() },
+                _ => Reply::default(),
+            })
+        }
+    }
+    let state = state_of_any(&mut Resetting(0x2));
+    assert!(matches!(state, Err(CommandError::Refused { .. })), "{state:?}");
+    assert_eq!(state_of_any(&mut Resetting(0x5)).expect("no ATA drive"), State::Ready);
+}
+
 #[test]
 fn the_adapter_s_trouble_is_told_from_the_drive_s() {
     for (host, kind) in
