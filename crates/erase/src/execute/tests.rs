@@ -7,8 +7,8 @@ use model::BlockSize;
 
 use super::*;
 use crate::{
-    Abilities, CommandError, Context, Fraction, Level, NvmeAbilities, ProofKind, SecureErase, Verify, plan,
-    plan::tests::subject, time::FakeTime,
+    Abilities, CommandError, Context, Fraction, Level, NvmeAbilities, ProofKind, SecureErase, Seed,
+    SelfErase, State, Verify, plan, plan::tests::subject, time::FakeTime,
 };
 
 mod hidden;
