@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use inventory::{Options, Root};
+use inventory::{Depth, Options, Root};
 use model::inventory::Inventory;
 use tokio::sync::mpsc;
 use wire::ironic::Heartbeat;
@@ -93,6 +93,7 @@ pub(crate) async fn run(config: Config, logs: RingLog) -> Result<Ending, RunErro
         only_disks: config.only_disks.clone(),
         boot_interface: config.boot_interface.clone(),
         hostname: None,
+        depth: Depth::Quick,
     };
     let inventory = scan(&options).await?;
     greet(&inventory);

@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use inventory::{Options, Root, scan};
+use inventory::{Depth, Options, Root, scan};
 use model::inventory::Inventory;
 
 /// Arguments of `inventory`.
@@ -49,7 +49,8 @@ enum Format {
 /// Run it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let root = args.root.map_or_else(|| Ok(Root::live()), Root::open)?;
-    let inventory = scan(&root, &Options { only_disks: args.only_disk, ..Options::default() });
+    let inventory =
+        scan(&root, &Options { only_disks: args.only_disk, depth: Depth::Whole, ..Options::default() });
     let text = written(&inventory, if args.json { Format::Json } else { args.format })?;
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -73,7 +74,7 @@ mod tests {
     fn every_recorded_machine_is_written_as_expected() {
         for machine in hardware_fixtures::machines() {
             let root = Root::open(machine.dir()).expect(&machine.name);
-            let inventory = scan(&root, &Options::default());
+            let inventory = scan(&root, &Options { depth: Depth::Whole, ..Options::default() });
             for (format, file) in [(Format::Table, "table.txt"), (Format::Metal3, "metal3.json")] {
                 machine.expect(file, &written(&inventory, format).expect("plain data"));
             }

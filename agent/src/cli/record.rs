@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use inventory::{Identifiers, Options, Root, record};
+use inventory::{Depth, Identifiers, Options, Root, record};
 
 /// Arguments of `record`.
 ///
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let root = args.root.map_or_else(|| Ok(Root::live()), Root::open)?;
     let identifiers = if args.keep_identifiers { Identifiers::Keep } else { Identifiers::Replace };
-    record(&root, &Options::default(), identifiers, &args.dir)?;
+    record(&root, &Options { depth: Depth::Whole, ..Options::default() }, identifiers, &args.dir)?;
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(

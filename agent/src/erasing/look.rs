@@ -147,6 +147,7 @@ mod tests {
             by_path: None,
             by_path_aliases: Vec::new(),
             transport: Some(Transport::Nvme),
+            ..Disk::default()
         };
         Subject {
             disk,

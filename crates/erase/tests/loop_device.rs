@@ -81,6 +81,7 @@ fn described(facts: &Facts) -> Disk {
         by_path: None,
         by_path_aliases: Vec::new(),
         transport: None,
+        ..Disk::default()
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn read(reader: &Reader<'_>) -> Cpu {
             .text(format!("{CPUS}/online"))
             .and_then(|list| parse_list(&list))
             .map_or(count(present.len()), |online| count(online.len())),
+        ..Cpu::default()
     }
 }
 

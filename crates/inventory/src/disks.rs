@@ -142,6 +142,7 @@ fn describe(reader: &Reader<'_>, name: &str, kind: DiskKind) -> Option<Disk> {
         by_path_aliases: paths.collect(),
         transport: transport(reader, &dir, name),
         name: facts.name,
+        ..Disk::default()
     })
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn ask(reader: &Reader<'_>) {
         reader.answer(&addresses_path(&nic), lines.join("\n"));
         // No ethtool, no permanent address: the present one is used then.
         if let Ok(Some(mac)) = sys::net::permanent_mac(&nic) {
-            reader.answer(&permanent_mac_path(&nic), model::Mac(mac));
+            reader.answer(&permanent_mac_path(&nic), model::Mac(mac).to_string());
         }
     }
 }

@@ -7,6 +7,8 @@
 //! Neither fails: what is missing or odd becomes an absent field and a warning
 //! with its path. Every read, list and chain of links has a limit ([`limits`]).
 
+mod bmc;
+mod boot;
 mod by_path;
 mod cpu;
 mod disks;
@@ -16,15 +18,20 @@ pub mod limits;
 mod machine;
 mod memory;
 mod nics;
+mod numa;
+mod pci;
+mod platform;
 mod reader;
 mod record;
 mod recording;
 mod root;
 mod smbios;
+mod tpm;
+mod usb;
 
 use std::path::PathBuf;
 
-use model::inventory::{Boot, Inventory};
+use model::inventory::{Hardware, Inventory};
 
 pub use record::{Identifiers, RecordError, record};
 pub use recording::ParseRecordingError;
@@ -42,6 +49,20 @@ pub struct Options {
     pub boot_interface: Option<String>,
     /// The name to report; `None` asks the kernel.
     pub hostname: Option<String>,
+    /// How far to go.
+    pub depth: Depth,
+}
+
+/// How far a scan goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Files and the kernel's own tables: milliseconds, and no device is spoken
+    /// to. What steps need to find a disk.
+    #[default]
+    Quick,
+    /// Devices are asked too: drives for their health and what is written on
+    /// them, the BMC, the TPM. A device that does not answer costs seconds.
+    Whole,
 }
 
 /// Read the machine below `root`.
@@ -60,18 +81,24 @@ pub fn left_out(root: &Root, options: &Options, inventory: &Inventory) -> Vec<St
 
 fn scan_with(reader: &Reader<'_>, options: &Options) -> Inventory {
     kernel::ask(reader);
+    let whole = options.depth == Depth::Whole;
+    let pci = pci::read(reader);
     let mut inventory = Inventory {
         hostname: options.hostname.clone().unwrap_or_else(|| machine::hostname(reader)),
         system_vendor: machine::system_vendor(reader),
-        boot: Boot {
-            mode: machine::boot_mode(reader),
-            interface: options.boot_interface.clone().or_else(|| machine::boot_interface(reader)),
-        },
+        hardware: Hardware::default(),
+        boot: boot::read(reader, options),
         cpu: cpu::read(reader),
         memory: memory::read(reader),
+        numa: numa::read(reader),
         disks: disks::read(reader, &options.only_disks),
         nics: nics::read(reader),
-        bmc: None, // in-band IPMI is not read yet; absent, never guessed
+        usb: usb::read(reader),
+        accelerators: Vec::new(),
+        pci,
+        tpm: if whole { tpm::read(reader) } else { None },
+        bmc: if whole { bmc::read(reader) } else { None },
+        platform: platform::read(reader),
         warnings: Vec::new(),
     };
     inventory.warnings = reader.warnings();

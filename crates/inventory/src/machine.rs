@@ -40,7 +40,9 @@ pub(crate) fn system_vendor(reader: &Reader<'_>) -> SystemVendor {
             vendor: dmi("bios_vendor"),
             version: dmi("bios_version"),
             build_date: dmi("bios_date"),
+            ..Firmware::default()
         },
+        ..SystemVendor::default()
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) fn read(reader: &Reader<'_>) -> Memory {
     Memory {
         total: total(reader),
         physical: smbios::memory_devices(reader).or_else(|| memory_blocks(reader)),
+        ..Memory::default()
     }
 }
 

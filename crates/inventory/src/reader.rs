@@ -21,7 +21,7 @@ pub(crate) struct Reader<'a> {
     root: &'a Root,
     warnings: RefCell<BTreeSet<Warning>>,
     seen: RefCell<Tree>,
-    answers: RefCell<BTreeMap<PathBuf, String>>,
+    answers: RefCell<BTreeMap<PathBuf, Vec<u8>>>,
     resolved: RefCell<HashMap<PathBuf, PathBuf>>,
 }
 
@@ -65,10 +65,30 @@ impl<'a> Reader<'a> {
     }
 
     /// Let an answer of the kernel be read like a file, here and in a recording.
-    pub(crate) fn answer(&self, path: &str, content: impl ToString) {
-        let content = content.to_string();
-        self.seen.borrow_mut().insert(path.into(), Entry::File(content.clone().into_bytes()));
+    pub(crate) fn answer(&self, path: &str, content: impl Into<Vec<u8>>) {
+        let content = content.into();
+        self.seen.borrow_mut().insert(path.into(), Entry::File(content.clone()));
         self.answers.borrow_mut().insert(path.into(), content);
+    }
+
+    /// What only a system call or a device tells: asked on the running machine,
+    /// where the answer (or its error) is kept as `kernel/…` for a recording; in
+    /// a recorded tree that file. Errors that mean absence are silent, others a
+    /// warning.
+    pub(crate) fn ask(&self, path: &str, question: &dyn Fn() -> io::Result<Vec<u8>>) -> Option<Vec<u8>> {
+        if !self.is_live() {
+            return self.bytes(Path::new(path), limits::FILE_BYTES);
+        }
+        let answer = question();
+        match &answer {
+            Ok(answer) => self.answer(path, answer.as_slice()),
+            Err(err) => {
+                if let Some(errno) = err.raw_os_error().filter(|_| !means_absent(err)) {
+                    self.seen.borrow_mut().insert(path.into(), Entry::Broken(errno));
+                }
+            }
+        }
+        self.checked(Path::new(path), answer)
     }
 
     /// A file's text, trimmed. Absent or empty is `None`; unreadable or not
@@ -169,7 +189,7 @@ impl<'a> Reader<'a> {
 
     fn read(&self, path: &Path, limit: usize, overlong: Overlong) -> io::Result<Vec<u8>> {
         if let Some(answer) = self.answers.borrow().get(path) {
-            return Ok(answer.clone().into_bytes());
+            return Ok(answer.clone());
         }
         let real = self.resolve(path)?;
         let mut bytes = match self.root.read(&real, limit + 1) {

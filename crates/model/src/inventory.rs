@@ -2,15 +2,33 @@
 //! the kernel says, `wire` and the command line write it down. A field that is
 //! `None` could not be read; nothing here is ever guessed.
 
+mod bmc;
 mod board;
+mod boot;
+mod cpu;
 mod disk;
+mod lldp;
+mod memory;
 mod nic;
+mod pci;
+mod platform;
+mod tpm;
+mod usb;
 
 use serde::{Deserialize, Serialize};
 
-pub use board::{Bmc, Boot, BootMode, Cpu, Firmware, Frequency, Memory, SystemVendor};
-pub use disk::{Disk, DiskKind, Transport, Wwn};
-pub use nic::{Nic, PciIds};
+pub use bmc::Bmc;
+pub use board::{Board, Chassis, Firmware, Hardware, OnboardDevice, Slot, Socket, SystemVendor};
+pub use boot::{Boot, BootEntry, BootMode};
+pub use cpu::{Cache, Core, CoreKind, Cpu, Frequency, NumaNode, Vulnerability};
+pub use disk::{Disk, DiskKind, Health, Namespace, Partition, Transport, Wwn};
+pub use lldp::{Neighbour, NeighbourVlan, Tlv};
+pub use memory::{Memory, MemoryModule, PersistentMemory};
+pub use nic::{Bond, Nic, Sriov, Vlan};
+pub use pci::{Accelerator, PciDevice, PciIds, PciLink};
+pub use platform::{Platform, Watchdog};
+pub use tpm::{EndorsementKey, Tpm};
+pub use usb::UsbDevice;
 
 /// Everything that was found out about one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,19 +37,33 @@ pub struct Inventory {
     pub hostname: String,
     /// Who made the machine.
     pub system_vendor: SystemVendor,
+    /// What is on its board.
+    pub hardware: Hardware,
     /// How it booted.
     pub boot: Boot,
     /// Its processors.
     pub cpu: Cpu,
     /// Its memory.
     pub memory: Memory,
+    /// Nodes of processors and memory, by number.
+    pub numa: Vec<NumaNode>,
     /// Disks an image may be written to, by device number. Partitions, optical
     /// and RAM disks and members of a multipath map are left out.
     pub disks: Vec<Disk>,
     /// Network interfaces backed by hardware, bonds and VLANs, by name.
     pub nics: Vec<Nic>,
+    /// Functions on the PCI bus, by address.
+    pub pci: Vec<PciDevice>,
+    /// Devices on the USB bus, by place.
+    pub usb: Vec<UsbDevice>,
+    /// GPUs and other accelerators, by address.
+    pub accelerators: Vec<Accelerator>,
+    /// The trusted platform module.
+    pub tpm: Option<Tpm>,
     /// The management controller, where the machine reaches one in band.
     pub bmc: Option<Bmc>,
+    /// The kernel and what it stands on.
+    pub platform: Platform,
     /// What could not be read, and why.
     pub warnings: Vec<Warning>,
 }

@@ -28,6 +28,7 @@ pub(crate) fn disk(name: &str) -> Disk {
         by_path: None,
         by_path_aliases: Vec::new(),
         transport: Some(Transport::Nvme),
+        ..Disk::default()
     }
 }
 

@@ -31,6 +31,7 @@ fn samsung() -> Disk {
         by_path: text("/dev/disk/by-path/pci-0000:00:17.0-ata-1.0"),
         by_path_aliases: vec!["/dev/disk/by-path/pci-0000:00:17.0-ata-1".to_owned()],
         transport: Some(Transport::Sata),
+        ..Disk::default()
     }
 }
 

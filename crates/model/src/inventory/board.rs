@@ -1,13 +1,11 @@
-//! Board, firmware, processors, memory and management controller.
-
-use std::net::{Ipv4Addr, Ipv6Addr};
+//! Who made the machine and what is on its board. From SMBIOS; vendors'
+//! placeholders ("To be filled by O.E.M.") count as absent.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, Mac};
+use crate::Bytes;
 
-/// Who made the machine. From SMBIOS types 0 and 1 (`/sys/class/dmi/id`);
-/// vendors' placeholders ("To be filled by O.E.M.") count as absent.
+/// Who made the machine (SMBIOS types 0 and 1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemVendor {
     /// Such as `Dell Inc.`.
@@ -16,11 +14,19 @@ pub struct SystemVendor {
     pub product_name: Option<String>,
     /// The serial number or service tag.
     pub serial_number: Option<String>,
+    /// The maker's revision of the product.
+    pub version: Option<String>,
+    /// The maker's order number.
+    pub sku: Option<String>,
+    /// The family of products.
+    pub family: Option<String>,
+    /// The machine's UUID, as `dmidecode` writes it.
+    pub uuid: Option<String>,
     /// The BIOS or UEFI.
     pub firmware: Firmware,
 }
 
-/// The BIOS or UEFI. From SMBIOS type 0.
+/// The BIOS or UEFI (SMBIOS type 0).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firmware {
     /// Who made it.
@@ -29,78 +35,116 @@ pub struct Firmware {
     pub version: Option<String>,
     /// When it was built, in the vendor's notation (usually `MM/DD/YYYY`).
     pub build_date: Option<String>,
+    /// Its release: `2.19`.
+    pub release: Option<String>,
+    /// Release of the embedded controller's firmware.
+    pub controller_release: Option<String>,
+    /// Size of its ROM.
+    pub rom_size: Option<Bytes>,
 }
 
-/// How the machine booted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Boot {
-    /// BIOS or UEFI.
-    pub mode: BootMode,
-    /// `BOOTIF` of the kernel command line, as given: `01-52-54-00-aa-bb-01`
-    /// from PXELINUX, a plain MAC from iPXE.
-    pub interface: Option<String>,
-}
-
-/// The firmware interface the kernel was started through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BootMode {
-    /// Legacy BIOS, or no firmware interface at all.
-    Bios,
-    /// UEFI: `/sys/firmware/efi` exists.
-    Uefi,
-}
-
-/// The processors, taken together.
+/// What SMBIOS tells of the hardware around the processors.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cpu {
-    /// As the kernel names it: `x86_64`, `aarch64`.
-    pub architecture: Option<String>,
-    /// Marketing name, from `/proc/cpuinfo`.
-    pub model_name: Option<String>,
-    /// The highest frequency, from cpufreq, else the present one.
-    pub frequency: Option<Frequency>,
-    /// Feature flags in the kernel's order.
-    pub flags: Vec<String>,
-    /// Populated sockets.
-    pub sockets: u32,
-    /// Physical cores.
-    pub cores: u32,
-    /// Logical processors present, offline ones too.
-    pub threads: u32,
-    /// Logical processors online.
-    pub online: u32,
+pub struct Hardware {
+    /// Version of SMBIOS: `3.2`.
+    pub smbios: Option<String>,
+    /// Boards, the motherboard first (type 2).
+    pub boards: Vec<Board>,
+    /// Enclosures (type 3).
+    pub chassis: Vec<Chassis>,
+    /// Sockets for processors, empty ones too (type 4).
+    pub sockets: Vec<Socket>,
+    /// Slots for cards (type 9).
+    pub slots: Vec<Slot>,
+    /// Devices soldered to the board (type 41).
+    pub onboard: Vec<OnboardDevice>,
 }
 
-/// A clock rate, in kilohertz, as cpufreq counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Frequency(pub u64);
-
-impl std::fmt::Display for Frequency {
-    /// Megahertz with four decimals, as `lscpu` and so Ironic write it: `3000.0000`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{:03}0", self.0 / 1000, self.0 % 1000)
-    }
-}
-
-/// The memory.
+/// A board.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
-    /// What the kernel can use. From `MemTotal` of `/proc/meminfo`.
-    pub total: Option<Bytes>,
-    /// What is installed: the sum of the DIMMs (SMBIOS type 17), else of the
-    /// kernel's memory blocks.
-    pub physical: Option<Bytes>,
+pub struct Board {
+    /// Who made it.
+    pub manufacturer: Option<String>,
+    /// Such as `0H21J3`.
+    pub product_name: Option<String>,
+    /// Its revision.
+    pub version: Option<String>,
+    /// Its serial number.
+    pub serial_number: Option<String>,
+    /// The owner's name for it.
+    pub asset_tag: Option<String>,
 }
 
-/// The management controller, as seen from inside the machine.
+/// An enclosure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bmc {
-    /// Its IPv4 address, when configured.
-    pub ipv4: Option<Ipv4Addr>,
-    /// Its IPv6 address, when configured.
-    pub ipv6: Option<Ipv6Addr>,
-    /// Its MAC address.
-    pub mac: Option<Mac>,
+pub struct Chassis {
+    /// Who made it.
+    pub manufacturer: Option<String>,
+    /// `Rack Mount Chassis`, `Blade`.
+    pub kind: Option<String>,
+    /// Its revision.
+    pub version: Option<String>,
+    /// Its serial number.
+    pub serial_number: Option<String>,
+    /// The owner's name for it.
+    pub asset_tag: Option<String>,
+    /// The maker's order number.
+    pub sku: Option<String>,
+    /// In rack units.
+    pub height: Option<u32>,
+}
+
+/// A socket for a processor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// As printed on the board: `CPU1`.
+    pub designation: Option<String>,
+    /// False for an empty one.
+    pub populated: bool,
+    /// Who made what is in it.
+    pub manufacturer: Option<String>,
+    /// What is in it: `Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz`.
+    pub version: Option<String>,
+    /// Its serial number.
+    pub serial_number: Option<String>,
+    /// The maker's name for it.
+    pub part_number: Option<String>,
+    /// The owner's name for it.
+    pub asset_tag: Option<String>,
+    /// In MHz.
+    pub maximum_speed: Option<u32>,
+    /// In MHz, when the machine started.
+    pub current_speed: Option<u32>,
+    /// Cores in it.
+    pub cores: Option<u32>,
+    /// Threads in it.
+    pub threads: Option<u32>,
+}
+
+/// A slot for a card.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// As printed on the board: `PCIe Slot 3`.
+    pub designation: Option<String>,
+    /// `PCI Express 4 x16`.
+    pub kind: Option<String>,
+    /// Whether a card is in it, where the firmware knows.
+    pub in_use: Option<bool>,
+    /// Where its card sits on the PCI bus.
+    pub pci_address: Option<String>,
+}
+
+/// A device soldered to the board.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnboardDevice {
+    /// As printed on the board: `Integrated NIC 1`.
+    pub designation: Option<String>,
+    /// `Ethernet`, `Video`.
+    pub kind: Option<String>,
+    /// The number among those of its kind.
+    pub instance: Option<u32>,
+    /// False when the firmware turned it off.
+    pub enabled: bool,
+    /// Where it sits on the PCI bus.
+    pub pci_address: Option<String>,
 }

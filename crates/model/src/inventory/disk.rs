@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{BlockSize, Bytes};
 
 /// One disk an image may be written to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     /// Kernel name, such as `nvme0n1`; changes from boot to boot.
     pub name: String,
@@ -42,6 +42,89 @@ pub struct Disk {
     pub by_path_aliases: Vec<String>,
     /// How it is attached.
     pub transport: Option<Transport>,
+    /// Revision of its firmware.
+    pub firmware: Option<String>,
+    /// Where its controller sits on the PCI bus.
+    pub pci_address: Option<String>,
+    /// The NUMA node its controller is near.
+    pub numa_node: Option<u32>,
+    /// `host-aware` or `host-managed`; `None` for a disk without zones.
+    pub zoned: Option<String>,
+    /// What it is as an NVMe namespace.
+    pub namespace: Option<Namespace>,
+    /// Disks it is made of: members of a RAID, paths of a multipath map.
+    pub members: Vec<String>,
+    /// What stands on it: software RAIDs, volumes, maps.
+    pub holders: Vec<String>,
+    /// Its partitions, as the kernel knows them.
+    pub partitions: Vec<Partition>,
+    /// What is written on it as a whole, as libblkid names it: `gpt`, `LVM2_member`.
+    pub signatures: Vec<String>,
+    /// How it is, as it says itself.
+    pub health: Option<Health>,
+    /// How it can be erased: `nvme-sanitize-crypto`, `ata-secure-erase-enhanced`.
+    pub erase: Vec<String>,
+}
+
+/// A partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Kernel name, such as `nvme0n1p1`.
+    pub name: String,
+    /// Its number in the table.
+    pub number: u32,
+    /// Where it begins.
+    pub start: Bytes,
+    /// How long it is.
+    pub size: Bytes,
+    /// Its name in a GPT.
+    pub label: Option<String>,
+    /// Its UUID in a GPT.
+    pub uuid: Option<String>,
+    /// What stands on it.
+    pub holders: Vec<String>,
+    /// What is written on it, as libblkid names it: `ext4`.
+    pub signatures: Vec<String>,
+}
+
+/// An NVMe namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Its number in the subsystem.
+    pub id: u32,
+    /// The subsystem's qualified name: namespaces with the same one share hardware.
+    pub subsystem: Option<String>,
+    /// Controllers that reach it: `nvme0`.
+    pub controllers: Vec<String>,
+    /// IEEE extended unique identifier.
+    pub eui64: Option<String>,
+    /// Globally unique identifier, 128 bits.
+    pub nguid: Option<String>,
+    /// UUID.
+    pub uuid: Option<String>,
+}
+
+/// How a disk is, as it says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// False when it expects to fail. `None` when it does not say.
+    pub passed: Option<bool>,
+    /// Why not, in the standard's words.
+    pub complaints: Vec<String>,
+    /// In degrees Celsius.
+    pub temperature: Option<i32>,
+    /// How much of its life is used, in percent; may exceed 100.
+    pub percentage_used: Option<u32>,
+    /// Spare blocks left, in percent.
+    pub available_spare: Option<u32>,
+    /// Hours it was on.
+    pub power_on_hours: Option<u64>,
+    /// Losses of power it was not told of.
+    pub unsafe_shutdowns: Option<u64>,
+    /// Reads and writes it could not do.
+    pub media_errors: Option<u64>,
+    /// Sectors taken from the spare ones, or waiting for it.
+    pub reallocated_sectors: Option<u64>,
 }
 
 impl Disk {
@@ -53,10 +136,11 @@ impl Disk {
 }
 
 /// What sort of block device a [`Disk`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskKind {
     /// A whole disk.
+    #[default]
     Disk,
     /// A running software RAID (`md`).
     Raid,

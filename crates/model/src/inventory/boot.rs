@@ -1,0 +1,48 @@
+//! How the machine booted, and how it would.
+
+use serde::{Deserialize, Serialize};
+
+/// How the machine booted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// BIOS or UEFI.
+    pub mode: BootMode,
+    /// `BOOTIF` of the kernel command line, as given: `01-52-54-00-aa-bb-01`
+    /// from PXELINUX, a plain MAC from iPXE.
+    pub interface: Option<String>,
+    /// Whether the firmware checks signatures before it boots anything. `None`
+    /// where the firmware has no such thing or could not be asked.
+    pub secure_boot: Option<bool>,
+    /// True while the firmware's keys can be set by anyone.
+    pub setup_mode: Option<bool>,
+    /// The firmware's boot entries, in its boot order, those outside it last.
+    pub entries: Vec<BootEntry>,
+    /// Number of the entry this boot came from.
+    pub current: Option<u16>,
+}
+
+/// The firmware interface the kernel was started through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BootMode {
+    /// Legacy BIOS, or no firmware interface at all.
+    #[default]
+    Bios,
+    /// UEFI: `/sys/firmware/efi` exists.
+    Uefi,
+}
+
+/// A `Boot####` variable of UEFI.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootEntry {
+    /// The four digits of its name.
+    pub number: u16,
+    /// What people read in the firmware's menu.
+    pub label: String,
+    /// False when the firmware skips it.
+    pub active: bool,
+    /// Its place in `BootOrder`, from 0; `None` when it is not in it.
+    pub order: Option<u32>,
+    /// Its device path as UEFI writes it.
+    pub path: Option<String>,
+}
