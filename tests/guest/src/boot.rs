@@ -1,7 +1,8 @@
 //! The kernel and the initramfs that guests boot.
 //!
 //! Kernel and modules come from Debian's package, as `billet-image ramdisk` takes
-//! them: `initramfs/vm.modules`, and what `guest.modules` adds.
+//! them: `initramfs/vm.modules` or `initramfs/full.modules`, and what `guest.modules`
+//! adds.
 
 use std::{
     fs,
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 
 const SKELETON: &str = include_str!("../../../initramfs/skeleton");
 const VM_MODULES: &str = include_str!("../../../initramfs/vm.modules");
+const FULL_MODULES: &str = include_str!("../../../initramfs/full.modules");
 const GUEST_MODULES: &str = include_str!("../guest.modules");
 /// The writer of packs: another one may write others.
 const PACK_WRITER: &str = include_str!("../../../crates/init/src/modules/pack.rs");
@@ -34,10 +36,15 @@ const KERNEL_PACKAGE: &str = "linux-image-amd64";
 /// Time matters here, and nobody downloads this.
 const PACK_LEVEL: i32 = 1;
 
+/// A file of a guest: its path there, and the file here that it is a copy of.
+pub type Copied = (String, PathBuf);
+
 /// A kernel and an initramfs.
 pub struct Boot {
-    /// The kernel.
+    /// The kernel, unpacked, for guests without firmware.
     pub kernel: PathBuf,
+    /// The kernel as the package has it, which firmware starts.
+    pub packed_kernel: PathBuf,
     /// The initramfs, not compressed.
     pub initramfs: PathBuf,
     _folder: TempDir,
@@ -51,26 +58,45 @@ impl Boot {
     /// When the package cannot be had, or a file is missing.
     #[must_use]
     pub fn new(init: &Path, programs: &[&Path]) -> Self {
+        Self::with_modules(VM_MODULES, init, programs, &[])
+    }
+
+    /// As [`Self::new`], with the drivers that the ramdisk for real servers has
+    /// (`initramfs/full.modules`), and `files`.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn full(init: &Path, programs: &[&Path], files: &[Copied]) -> Self {
+        Self::with_modules(FULL_MODULES, init, programs, files)
+    }
+
+    fn with_modules(list: &str, init: &Path, programs: &[&Path], files: &[Copied]) -> Self {
         let name = std::env::var("BILLET_GUEST_KERNEL").unwrap_or_else(|_| KERNEL_PACKAGE.to_owned());
         let package = package::find_kernel(&name).expect("apt knows a kernel");
         let unpacked = package::unpacked(&package, &cache()).expect("a kernel package");
         let (image, _) = Kernel::image_of_package(&unpacked).expect("a kernel");
         let kernel = uncompressed(&image, &package.sha256);
         let Skeleton(mut entries) = SKELETON.parse().expect("a skeleton");
-        add(&mut entries, PACK_PATH, modules(&unpacked, &package.sha256), 0o644);
+        add(&mut entries, PACK_PATH, modules(&unpacked, &package.sha256, list), 0o644);
         add(&mut entries, "init", stripped(init), 0o755);
         for program in programs {
             add_file(&mut entries, program);
             libraries(program).iter().for_each(|library| add_file(&mut entries, library));
         }
+        for (path, from) in files {
+            let bytes = fs::read(from).unwrap_or_else(|err| panic!("{}: {err}", from.display()));
+            add(&mut entries, path, bytes, 0o755);
+            libraries(from).iter().for_each(|library| add_file(&mut entries, library));
+        }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let initramfs = folder.path().join("initramfs");
         fs::write(&initramfs, archive::archive(&entries).expect("an archive")).expect("room for it");
-        Self { kernel, initramfs, _folder: folder }
+        Self { kernel, packed_kernel: image, initramfs, _folder: folder }
     }
 }
 
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/cache");
     std::env::var_os("BILLET_CACHE").map_or(default, PathBuf::from)
 }
@@ -113,8 +139,8 @@ fn uncompressed(image: &Path, package_digest: &str) -> PathBuf {
 }
 
 /// The pack of modules, built once for a kernel and a list.
-fn modules(package: &Path, package_digest: &str) -> Vec<u8> {
-    let list = format!("{VM_MODULES}\n{GUEST_MODULES}");
+fn modules(package: &Path, package_digest: &str, list: &str) -> Vec<u8> {
+    let list = format!("{list}\n{GUEST_MODULES}");
     let name = digest::of_parts([package_digest.as_bytes(), list.as_bytes(), PACK_WRITER.as_bytes()]);
     let folder = cache().join("guest-packs");
     let file = folder.join(name);

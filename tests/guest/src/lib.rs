@@ -12,8 +12,11 @@
 
 pub mod boot;
 pub mod drive;
+pub mod inside;
 pub mod machine;
+pub mod modules;
 mod place;
+pub mod programs;
 pub mod qmp;
 pub mod report;
 pub mod secret;

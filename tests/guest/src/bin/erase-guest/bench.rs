@@ -42,13 +42,13 @@ impl Bench {
 
     /// Tell the test on the host that this row has come to `mark`.
     pub(crate) fn mark(&self, mark: &str) {
-        crate::tell(&Message::Mark(mark.to_owned()));
+        guest::inside::tell(&Message::Mark(mark.to_owned()));
     }
 
     /// As [`Self::mark`], and wait until the test has done what it has to do there.
     pub(crate) fn mark_and_wait(&self, mark: &str) {
         self.mark(mark);
-        crate::wait_for_the_host();
+        guest::inside::wait_for_the_host();
     }
 
     /// Every disk as the inventory shows it now.

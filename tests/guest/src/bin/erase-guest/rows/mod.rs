@@ -11,13 +11,10 @@ mod refused;
 mod sas;
 mod scsi_debug;
 
-use serde_json::Value;
-
 use crate::bench::Bench;
 
-/// A row: its name, and what it does. It returns what is worth telling, and
-/// panics when something is not as it should be.
-pub(crate) type Named = (&'static str, fn(&Bench) -> Value);
+/// A row of this program.
+pub(crate) type Named = guest::inside::Named<Bench>;
 
 /// All of them.
 pub(crate) const ROWS: &[&[Named]] = &[

@@ -26,7 +26,10 @@ impl Loader for WithOptions<'_> {
 }
 
 /// Load the module `name`, with underscores, and what it needs.
-pub(crate) fn load(name: &str, options: &str) {
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn load(name: &str, options: &str) {
     let mut pack = Pack::open_path(Path::new(PACK_PATH)).expect("a pack of modules");
     let loaded = pack.load(&[name], &WithOptions { name, options });
     assert!(loaded.failed.is_empty(), "{name} {options}: {:?}", loaded.failed);
@@ -34,14 +37,20 @@ pub(crate) fn load(name: &str, options: &str) {
 
 /// Unload the module `name`; its drives are gone then. In a row that failed
 /// already, somebody may still use them.
-pub(crate) fn unload(name: &str) {
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn unload(name: &str) {
     let c_name = CString::new(name).expect("a name");
     let unloaded = delete_module(&c_name, DeleteModuleFlags::O_NONBLOCK);
     assert!(unloaded.is_ok() || thread::panicking(), "{name}: {unloaded:?}");
 }
 
 /// Mount the file system in which some modules are told what to make.
-pub(crate) fn mount_configfs() {
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn mount_configfs() {
     load("configfs", "");
     let nothing: Option<&str> = None;
     match mount(Some("configfs"), "/sys/kernel/config", Some("configfs"), MsFlags::empty(), nothing) {
