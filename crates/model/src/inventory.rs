@@ -31,7 +31,7 @@ pub use tpm::{EndorsementKey, Tpm};
 pub use usb::UsbDevice;
 
 /// Everything that was found out about one machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// The host name as the kernel has it; `(none)` in a ramdisk nobody named.
     pub hostname: String,

@@ -8,7 +8,7 @@ use super::{lldp::Neighbour, pci::PciIds};
 use crate::Mac;
 
 /// One network interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nic {
     /// Kernel name, such as `eth0`.
     pub name: String,
