@@ -33,7 +33,7 @@ pub(crate) fn ask(reader: &Reader<'_>) {
         let lines: Vec<_> = own.map(|found| found.address.to_string()).collect();
         reader.answer(&addresses_path(&nic), lines.join("\n"));
         // No ethtool, no permanent address: the present one is used then.
-        if let Ok(Some(mac)) = sys::net::permanent_mac(&nic) {
+        if let Ok(Some(mac)) = sys::ethtool::permanent_mac(&nic) {
             reader.answer(&permanent_mac_path(&nic), model::Mac(mac).to_string());
         }
     }

@@ -1,0 +1,142 @@
+//! Frames of one kind as an interface receives them: `<linux/if_packet.h>`.
+
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+};
+
+use nix::libc;
+
+/// A socket that gets every frame of type `ethertype` that the interface `index` receives,
+/// and those sent to the `groups` though nobody asked for them. Reading it never blocks.
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_RAW`, `EAFNOSUPPORT` when the kernel has no packet sockets,
+/// `ENODEV` when there is no such interface.
+pub fn listen(index: u32, ethertype: u16, groups: &[[u8; 6]]) -> io::Result<OwnedFd> {
+    let index = i32::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // Protocol 0: nothing is heard before the socket is bound to the one interface.
+    // SAFETY: no pointers; a descriptor or an error comes back.
+    let fd = checked(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
+    // SAFETY: the kernel has just made it, and nobody else has it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    for group in groups {
+        join(&socket, index, group)?;
+    }
+    let mut address = any_address();
+    address.sll_family = libc::AF_PACKET as u16; // 17
+    address.sll_protocol = ethertype.to_be();
+    address.sll_ifindex = index;
+    let length = size_of::<libc::sockaddr_ll>() as u32; // 20
+    // SAFETY: the kernel reads `length` bytes of the address, which outlives the call.
+    checked(unsafe { libc::bind(fd, (&raw const address).cast(), length) })?;
+    Ok(socket)
+}
+
+/// `PACKET_ADD_MEMBERSHIP`: the hardware lets frames to `group` pass.
+fn join(socket: &OwnedFd, index: i32, group: &[u8; 6]) -> io::Result<()> {
+    let mut address = [0; 8];
+    address[..6].copy_from_slice(group);
+    let request = libc::packet_mreq {
+        mr_ifindex: index,
+        mr_type: libc::PACKET_MR_MULTICAST as u16, // 0
+        mr_alen: 6,
+        mr_address: address,
+    };
+    let length = size_of::<libc::packet_mreq>() as u32; // 16
+    // SAFETY: the kernel reads `length` bytes of the request, which outlives the call.
+    checked(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            (&raw const request).cast(),
+            length,
+        )
+    })?;
+    Ok(())
+}
+
+/// The next frame, with its Ethernet header: how long it was, of which `buffer` has the
+/// beginning. Frames this machine sent are passed over, `limit` of them.
+///
+/// # Errors
+/// `EAGAIN` when there is none; `ENETDOWN` once after the interface went down.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8], limit: u32) -> io::Result<usize> {
+    for _ in 0..=limit {
+        let mut from = any_address();
+        let mut from_length = size_of::<libc::sockaddr_ll>() as u32; // 20
+        // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, whatever
+        // length MSG_TRUNC makes it return, and at most `from_length` to the address.
+        let length = unsafe {
+            libc::recvfrom(
+                socket.as_fd().as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                libc::MSG_TRUNC,
+                (&raw mut from).cast(),
+                &raw mut from_length,
+            )
+        };
+        let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+        if from.sll_pkttype != libc::PACKET_OUTGOING {
+            return Ok(length);
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+fn any_address() -> libc::sockaddr_ll {
+    // SAFETY: sockaddr_ll is plain integers and an array; all zeros is a valid one.
+    unsafe { std::mem::zeroed() }
+}
+
+fn checked(answer: i32) -> io::Result<i32> {
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_on_loopback_hears_frames_once() {
+        const EXPERIMENT: u16 = 0x88b5; // IEEE 802 local experimental
+        let socket = match listen(1, EXPERIMENT, &[[1, 0x80, 0xc2, 0, 0, 0x0e]]) {
+            Ok(socket) => socket,
+            Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {
+                eprintln!("SKIPPED: packet sockets need root");
+                return;
+            }
+            Err(err) => panic!("{err}"),
+        };
+        let mut buffer = [0; 64];
+        let err = receive(&socket, &mut buffer, 8).expect_err("nothing was sent");
+        assert!([io::ErrorKind::WouldBlock, io::ErrorKind::NetworkDown].contains(&err.kind()), "{err}");
+        let frame = [[0xff_u8; 12].as_slice(), &EXPERIMENT.to_be_bytes(), b"hello, world"].concat();
+        match nix::unistd::write(&socket, &frame) {
+            // Loopback has it sent and received: the first is passed over.
+            Ok(_) => {
+                assert_eq!(receive(&socket, &mut buffer, 8).expect("a frame"), frame.len());
+                assert_eq!(buffer[..frame.len()], frame);
+                assert!(receive(&socket, &mut buffer, 8).is_err());
+                let short = &mut buffer[..20];
+                nix::unistd::write(&socket, &frame).expect("sent");
+                assert_eq!(
+                    receive(&socket, short, 8).expect("a frame"),
+                    frame.len(),
+                    "longer than the buffer"
+                );
+            }
+            Err(err) => assert_eq!(err, nix::errno::Errno::ENETDOWN, "loopback of a bare namespace"),
+        }
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_refused() {
+        assert!(listen(0x7fff_fffe, 0x88cc, &[]).is_err());
+    }
+}
