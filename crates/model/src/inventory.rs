@@ -17,7 +17,7 @@ mod usb;
 
 use serde::{Deserialize, Serialize};
 
-pub use bmc::Bmc;
+pub use bmc::{Bmc, BmcIpv6, BmcLan};
 pub use board::{Board, Chassis, Firmware, Hardware, OnboardDevice, Slot, Socket, SystemVendor};
 pub use boot::{Boot, BootEntry, BootMode};
 pub use cpu::{Cache, Core, CoreKind, Cpu, Frequency, NumaNode, Vulnerability};

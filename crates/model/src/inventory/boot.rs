@@ -15,10 +15,15 @@ pub struct Boot {
     pub secure_boot: Option<bool>,
     /// True while the firmware's keys can be set by anyone.
     pub setup_mode: Option<bool>,
-    /// The firmware's boot entries, in its boot order, those outside it last.
+    /// The firmware's boot entries, in its boot order; one that is not in it but was
+    /// booted from, or is next, follows.
     pub entries: Vec<BootEntry>,
     /// Number of the entry this boot came from.
     pub current: Option<u16>,
+    /// Number of the entry the next boot tries first, once.
+    pub next: Option<u16>,
+    /// Width of the firmware's own words, in bits: 32-bit UEFI runs no 64-bit loader.
+    pub firmware_bits: Option<u8>,
 }
 
 /// The firmware interface the kernel was started through.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Platform {
     /// `uname -r`.
     pub kernel: Option<String>,
+    /// `uname -v`: when it was built, and by whom.
+    pub kernel_version: Option<String>,
     /// The kernel's command line; values of secrets are taken out.
     pub command_line: Option<String>,
     /// What the kernel counts time with.
@@ -30,4 +32,6 @@ pub struct Watchdog {
     pub timeout: Option<u32>,
     /// True while it counts.
     pub active: Option<bool>,
+    /// True when it cannot be stopped once it counts.
+    pub no_way_out: Option<bool>,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A TPM.
+/// A TPM: one that the kernel has a driver for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tpm {
     /// `1.2` or `2.0`.
@@ -13,6 +13,8 @@ pub struct Tpm {
     pub model: Option<String>,
     /// Its firmware.
     pub firmware: Option<String>,
+    /// What its platform configuration registers are kept in: `sha1`, `sha256`.
+    pub pcr_banks: Vec<String>,
     /// SHA-256 of each endorsement key certificate (DER), in hex.
     pub endorsement: Vec<EndorsementKey>,
 }
@@ -22,6 +24,6 @@ pub struct Tpm {
 pub struct EndorsementKey {
     /// `rsa-2048`, `ecc-p256`.
     pub kind: String,
-    /// SHA-256 of the certificate as stored, in hex.
+    /// SHA-256 of the certificate (DER, without what pads it), in hex.
     pub sha256: String,
 }
