@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::inventory::{Disk, Inventory};
+use super::{
+    collected::Collection,
+    inventory::{Disk, Inventory},
+};
 
 /// The body: flat, one key a collector.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,6 +31,10 @@ pub struct Inspection {
 pub struct Configuration {
     /// Names of the collectors that ran.
     pub collectors: Vec<String>,
+    /// Collectors that were asked for and that this agent does not have. Ours:
+    /// Ironic's agent posts no inventory then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown_collectors: Vec<String>,
     /// The hardware managers that took part.
     pub managers: Vec<Manager>,
 }
@@ -39,12 +46,4 @@ pub struct Manager {
     pub name: String,
     /// Its version.
     pub version: String,
-}
-
-/// The keys of collectors.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Collection {
-    /// `logs`: base64 of a tar.gz.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub logs: Option<String>,
 }

@@ -180,12 +180,13 @@ impl From<&facts::Nic> for Interface {
             ipv4_address: nic.ipv4.map(|v4| v4.to_string()),
             ipv6_address: nic.ipv6.clone(),
             has_carrier: nic.has_carrier,
-            lldp: None,
+            lldp: super::collected::tlvs(nic),
             vendor: nic.ids.as_ref().map(|ids| ids.vendor.clone()),
             product: nic.ids.as_ref().map(|ids| ids.product.clone()),
             client_id: nic.client_id.clone(),
-            biosdevname: None,
-            speed_mbps: nic.speed_mbps,
+            biosdevname: nic.biosdevname.clone(),
+            // As Ironic's agent: what it can do goes before what it does just now.
+            speed_mbps: nic.maximum_speed_mbps.or(nic.speed_mbps),
             pci_address: nic.device.clone(),
             driver: nic.driver.clone(),
         }
