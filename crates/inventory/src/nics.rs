@@ -58,20 +58,7 @@ fn nic(reader: &Reader<'_>, name: &str) -> Option<Nic> {
         driver: reader.link_name(of("device/driver")),
         ids,
         name: name.to_owned(),
-        present_mac: None,
-        addresses: Vec::new(),
-        maximum_speed_mbps: None,
-        mtu: None,
-        driver_version: None,
-        firmware_version: None,
-        numa_node: None,
-        biosdevname: None,
-        bond: None,
-        controller: None,
-        vlan: None,
-        sriov: None,
-        rdma: Vec::new(),
-        neighbour: None,
+        ..Nic::default()
     })
 }
 

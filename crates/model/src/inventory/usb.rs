@@ -19,4 +19,8 @@ pub struct UsbDevice {
     pub speed_mbps: Option<u32>,
     /// Its class: `0x09`; `0x00` when each interface has its own.
     pub class: Option<String>,
+    /// The classes of its interfaces: `0x08` is storage, `0x03` a keyboard or mouse.
+    pub interfaces: Vec<String>,
+    /// True for drives that a management controller pretends: virtual CDs and floppies.
+    pub virtual_media: bool,
 }
