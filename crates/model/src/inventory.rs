@@ -23,7 +23,7 @@ pub use boot::{Boot, BootEntry, BootMode};
 pub use cpu::{Cache, Core, CoreKind, Cpu, Frequency, NumaNode, Vulnerability};
 pub use disk::{Disk, DiskKind, Health, Namespace, Partition, Transport, Wwn};
 pub use lldp::{Neighbour, NeighbourVlan, Tlv};
-pub use memory::{Memory, MemoryModule, PersistentMemory};
+pub use memory::{CxlMemory, Memory, MemoryModule, PersistentMemory};
 pub use nic::{Bond, Duplex, Infiniband, Medium, Nic, Onboard, Sriov, Vlan};
 pub use pci::{Accelerator, AcceleratorKind, PciDevice, PciIds, PciLink};
 pub use platform::{Platform, Watchdog};

@@ -9,9 +9,10 @@ use crate::Bytes;
 pub struct Cpu {
     /// As the kernel names it: `x86_64`, `aarch64`.
     pub architecture: Option<String>,
-    /// Marketing name, from `/proc/cpuinfo`.
+    /// Marketing name, from `/proc/cpuinfo`. ARM processors have none there: the
+    /// name of the part, of all kinds of parts joined by ` + `.
     pub model_name: Option<String>,
-    /// Who made it, as the processor says: `GenuineIntel`, `ARM`.
+    /// Who made it, as the processor says: `GenuineIntel`, `ARM`, `0x489` (RISC-V).
     pub vendor: Option<String>,
     /// The highest frequency, from cpufreq, else the present one.
     pub frequency: Option<Frequency>,
@@ -43,7 +44,7 @@ pub struct Cpu {
     pub vulnerabilities: Vec<Vulnerability>,
     /// Threads of one core that are in use (`smt/control`): `on`, `off`, `forceoff`.
     pub smt: Option<String>,
-    /// Every core that is online, by number of its first logical processor.
+    /// Every core that is online and has a number, by its first logical processor.
     pub topology: Vec<Core>,
 }
 
@@ -64,21 +65,26 @@ impl std::fmt::Display for Frequency {
 pub struct CoreKind {
     /// `performance` and `efficiency`, or the name of the part: `Cortex-X3`.
     pub name: String,
-    /// Logical processors of this kind.
+    /// Cores of this kind, online ones only.
+    pub cores: u32,
+    /// Their logical processors.
     pub threads: u32,
 }
 
-/// Caches of one level and type.
+/// Caches of one level, kind and size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
     /// 1 is nearest to the core.
     pub level: u32,
     /// `Data`, `Instruction` or `Unified`.
     pub kind: String,
-    /// Of one of them.
-    pub size: Bytes,
-    /// How many there are.
-    pub instances: u32,
+    /// Of one of them; device trees often keep it to themselves.
+    pub size: Option<Bytes>,
+    /// How many there are; `None` where the kernel (of s390x) only says that it is
+    /// shared.
+    pub instances: Option<u32>,
+    /// Logical processors that share one: of the one most share.
+    pub threads: Option<u32>,
 }
 
 /// One weakness and what the kernel does about it.
@@ -95,9 +101,9 @@ pub struct Vulnerability {
 pub struct Core {
     /// Number of the core inside its socket (`core_id`).
     pub id: u32,
-    /// Its socket (`physical_package_id`).
-    pub socket: u32,
-    /// The NUMA node it sits on.
+    /// Its socket (`physical_package_id`), where the firmware numbers them.
+    pub socket: Option<u32>,
+    /// The NUMA node it sits on; 0 where the kernel knows no nodes.
     pub numa_node: u32,
     /// Its logical processors.
     pub threads: Vec<u32>,
@@ -108,10 +114,15 @@ pub struct Core {
 pub struct NumaNode {
     /// The kernel's number; numbers may have gaps.
     pub id: u32,
-    /// Its logical processors, online ones only.
+    /// Its logical processors, online ones only; none where a node is memory
+    /// alone (HBM, CXL, a GPU's).
     pub cpus: Vec<u32>,
     /// What the kernel can use of its memory.
     pub memory: Option<Bytes>,
-    /// How far every node is, in the firmware's measure, 10 being here.
+    /// How far every node is, in the firmware's measure, 10 being here. In the
+    /// order of the nodes.
     pub distances: Vec<u32>,
+    /// How fast the kernel holds its memory to be; a lower number is faster
+    /// (`/sys/devices/virtual/memory_tiering`).
+    pub tier: Option<u32>,
 }

@@ -22,6 +22,8 @@ pub struct Memory {
     pub modules: Vec<MemoryModule>,
     /// Persistent memory, by region (`/sys/bus/nd/devices/region*`).
     pub persistent: Vec<PersistentMemory>,
+    /// Memory behind CXL, by device (`/sys/bus/cxl/devices/mem*`).
+    pub cxl: Vec<CxlMemory>,
 }
 
 /// One module: a DIMM, or a stack of HBM.
@@ -43,6 +45,10 @@ pub struct MemoryModule {
     pub configured_speed: Option<u32>,
     /// True when it carries more bits than data (total width over data width).
     pub ecc: Option<bool>,
+    /// Bits, those for error correction among them.
+    pub total_width: Option<u16>,
+    /// Bits of data.
+    pub data_width: Option<u16>,
     /// Its ranks.
     pub ranks: Option<u32>,
     /// Who made it.
@@ -68,8 +74,25 @@ pub struct PersistentMemory {
     pub size: Option<Bytes>,
     /// The part no namespace uses.
     pub available: Option<Bytes>,
-    /// `pmem`, `blk`, `volatile`.
+    /// `pmem`, `blk`, `volatile`, as the kernel calls it.
     pub kind: Option<String>,
     /// The NUMA node it is near.
+    pub numa_node: Option<u32>,
+}
+
+/// A device that adds memory over CXL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CxlMemory {
+    /// The kernel's name: `mem0`.
+    pub name: String,
+    /// What forgets without power.
+    pub volatile: Option<Bytes>,
+    /// What does not.
+    pub persistent: Option<Bytes>,
+    /// Its serial number: `0x7f3a`.
+    pub serial: Option<String>,
+    /// Its firmware.
+    pub firmware: Option<String>,
+    /// The NUMA node it is plugged in at.
     pub numa_node: Option<u32>,
 }
