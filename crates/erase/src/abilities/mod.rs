@@ -10,9 +10,11 @@ use std::{fs::File, io, path::Path};
 
 use sys::nvme::AdminError;
 
+pub use disk::drive::nvme::{Format, Sanitizes};
+
 pub use self::{
     ata::{AtaAbilities, Hidden, SecurityAbilities},
-    nvme::{Format, Namespaces, NvmeAbilities, Sanitizes, in_turns},
+    nvme::{Namespaces, NvmeAbilities, in_turns},
     opal::OpalAbilities,
     scsi::ScsiAbilities,
 };

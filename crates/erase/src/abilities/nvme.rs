@@ -3,10 +3,11 @@
 
 use std::{fs::File, path::Path};
 
+use disk::drive::nvme::{Format, Sanitizes};
 use serde_json::json;
 use sys::nvme::{AdminError, IDENTIFY_LENGTH};
 
-use crate::{Method, Sanitize, SecureErase, SelfErase, nvme::is_no_nvme};
+use crate::{Method, SelfErase, nvme::is_no_nvme};
 
 /// What an NVMe controller can do by itself; nothing, for another disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,29 +18,6 @@ pub struct NvmeAbilities {
     pub format: Option<Format>,
     /// The namespaces of the drive.
     pub namespaces: Namespaces,
-}
-
-/// The sanitize actions that a drive has (SANICAP bits 2:0).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sanitizes {
-    /// The key is changed.
-    pub crypto: bool,
-    /// Every block of flash is erased.
-    pub block: bool,
-    /// A pattern is written over everything.
-    pub overwrite: bool,
-}
-
-/// How this controller formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Format {
-    /// SES 2 destroys a key (FNA bit 2). Without this bit the setting is a lie.
-    pub cryptographic: bool,
-    /// One namespace's format or secure erase reaches all of them (FNA bits 0 and 1).
-    pub reaches_all: bool,
-    /// One namespace's secure erase erases all of them (FNA bit 1). Bit 0 alone promises that
-    /// they are formatted too, not that they are erased.
-    pub erases_all: bool,
 }
 
 /// The namespaces of one drive, by number.
@@ -95,44 +73,20 @@ impl NvmeAbilities {
     /// From Identify Controller and the lists of namespaces. Short data offers nothing.
     #[must_use]
     pub fn of_identify(controller: &[u8], own: u32, attached: &[u8], allocated: &[u8]) -> Self {
-        const OACS: usize = 256;
-        const FNA: usize = 524;
         if controller.len() < IDENTIFY_LENGTH {
             return Self::default();
         }
-        let fna = controller[FNA];
-        let format = Format {
-            cryptographic: fna & 0b100 != 0,
-            reaches_all: fna & 0b11 != 0,
-            erases_all: fna & 0b10 != 0,
-        };
         Self {
-            sanitize: Self::sanitize_of(controller),
-            format: (controller[OACS] & 0b10 != 0).then_some(format),
+            sanitize: Sanitizes::of_identify(controller),
+            format: Format::of_identify(controller),
             namespaces: Namespaces::of_identify(controller, own, attached, allocated),
         }
     }
 
-    /// The sanitize actions of a controller.
-    pub(crate) fn sanitize_of(controller: &[u8]) -> Sanitizes {
-        const SANICAP: usize = 328;
-        let bits = controller.get(SANICAP).copied().unwrap_or(0);
-        Sanitizes { crypto: bits & 1 != 0, block: bits & 0b10 != 0, overwrite: bits & 0b100 != 0 }
-    }
-
     /// Its ways to erase itself, best first.
     pub(super) fn erases(&self, notes: &mut Vec<String>) -> Vec<SelfErase> {
-        let Sanitizes { crypto, block, overwrite } = self.sanitize;
-        let sanitizes =
-            [(crypto, Sanitize::Crypto), (block, Sanitize::Block), (overwrite, Sanitize::Overwrite)]
-                .into_iter()
-                .filter_map(|(has, sanitize)| has.then_some(SelfErase::NvmeSanitize(sanitize)));
-        let formats = self.format.iter().flat_map(|format| {
-            let cryptographic = format.cryptographic.then_some(SecureErase::Cryptographic);
-            cryptographic.into_iter().chain([SecureErase::UserData]).map(SelfErase::NvmeFormat)
-        });
-        let (whole, own): (Vec<_>, Vec<_>) =
-            sanitizes.chain(formats).partition(|erase| self.reaches_all(*erase));
+        let all = disk::drive::nvme::erases(self.sanitize, self.format);
+        let (whole, own): (Vec<_>, Vec<_>) = all.into_iter().partition(|erase| self.reaches_all(*erase));
         match self.namespaces.not_asked_for() {
             Some(others) if !whole.is_empty() => {
                 let names: Vec<_> = whole.iter().map(|erase| erase.name()).collect();
@@ -292,6 +246,7 @@ impl NvmeAbilities {
 mod tests {
     use super::*;
     use crate::{Abilities, Policy, plan::tests::subject};
+    use crate::{Sanitize, SecureErase};
 
     fn controller(oacs: u8, fna: u8, sanicap: u8) -> Vec<u8> {
         let mut data = vec![0; IDENTIFY_LENGTH];

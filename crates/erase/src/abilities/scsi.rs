@@ -1,10 +1,11 @@
 //! What a SCSI drive offers, by its own list of commands.
 
+use disk::drive::scsi::{ANSWER, ask_for, has};
 use sys::sg::Transfer;
 
 use crate::{
     CommandError, Sanitize, SelfErase,
-    scsi::{ASK_TIMEOUT_MS, Outcome, Wire, run, service_action},
+    scsi::{ASK_TIMEOUT_MS, Outcome, Wire, run},
 };
 
 /// What a SCSI drive can do by itself; nothing, for another disk.
@@ -35,15 +36,12 @@ impl ScsiAbilities {
 
 /// Whether the drive has SANITIZE with this service action, as the standard defines it.
 fn supports(wire: &mut dyn Wire, how: Sanitize) -> Result<bool, CommandError> {
-    /// One command with its service action.
-    const ONE_ACTION: u8 = 0b010;
-    const AS_STANDARD: u8 = 0b011;
-    let mut data = [0; 64];
-    let cdb = [0xa3, 0x0c, ONE_ACTION, 0x48, 0, service_action(how), 0, 0, 0, 64, 0, 0];
+    let mut data = [0; ANSWER];
+    let cdb = ask_for(how);
     let mut transfer = Transfer::In(&mut data);
     let outcome = run(wire, "REPORT SUPPORTED OPERATION CODES", &cdb, &mut transfer, ASK_TIMEOUT_MS)?;
     Ok(match outcome {
-        Outcome::Good => data[1] & 0b111 == AS_STANDARD,
+        Outcome::Good => has(&data),
         Outcome::Sense(_) | Outcome::Status(_) => false,
     })
 }

@@ -3,7 +3,7 @@
 
 use super::{
     command::{Registers, SECTOR, Task},
-    identify::Identify,
+    identify::{self, Identify},
 };
 use crate::{Answer, CommandError, scsi::Wire};
 
@@ -50,7 +50,7 @@ impl Capacity {
 /// Show every sector; a host protected area is back after the next power cycle.
 /// Does nothing for a drive that hides none.
 pub(crate) fn show_all(wire: &mut dyn Wire) -> Result<Option<Answer>, CommandError> {
-    let identify = Identify::read(wire)?;
+    let identify = identify::read(wire)?;
     let Some((_, code)) = question(&identify) else { return Ok(None) };
     // The question has to come right before the change.
     let Some(capacity) = Capacity::read(wire, &identify)?.filter(|capacity| capacity.hidden() > 0) else {

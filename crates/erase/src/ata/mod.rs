@@ -31,7 +31,7 @@ use crate::{
 
 /// The drive, if it is an ATA drive.
 pub(crate) fn identify(wire: &mut dyn Wire) -> Result<Option<Identify>, CommandError> {
-    match Identify::read(wire) {
+    match identify::read(wire) {
         Ok(identify) => Ok(Some(identify)),
         Err(CommandError::Unsupported { .. } | CommandError::Refused { .. }) => Ok(None),
         Err(error) => Err(error),
@@ -71,7 +71,7 @@ pub(crate) fn restore_size(device: &mut Device) -> Result<Option<Answer>, Comman
 
 /// What the drive is doing; `None` when it is no ATA drive.
 pub(crate) fn state(wire: &mut dyn Wire) -> Result<Option<State>, CommandError> {
-    let identify = match Identify::read(wire) {
+    let identify = match identify::read(wire) {
         Ok(identify) => identify,
         // It may be an ATA drive in the middle of something.
         Err(CommandError::Refused { command, reason, answer }) if is_not_ready(&answer) => {
@@ -102,7 +102,7 @@ pub(crate) fn recover(wire: &mut dyn Wire) -> Result<Option<Answer>, CommandErro
 }
 
 fn recover_without(wire: &mut dyn Wire, left_out: usize) -> Result<Answer, CommandError> {
-    let identify = Identify::read(wire)?;
+    let identify = identify::read(wire)?;
     if identify.security().is_some_and(|security| security.enabled) {
         return security::unlock(wire, left_out);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{
     command::{SECTOR, Task},
-    identify::{Identify, Security},
+    identify::{self, Identify, Security},
 };
 use crate::{Answer, CommandError, SecurityErase, scsi::Wire};
 
@@ -60,7 +60,7 @@ impl Password {
 
 /// Erase the drive. Returns when it says it is done, which may take hours.
 pub(crate) fn erase(wire: &mut dyn Wire, how: SecurityErase) -> Result<Answer, CommandError> {
-    let identify = Identify::read(wire)?;
+    let identify = identify::read(wire)?;
     let before = open_to_erase(&identify, how)?;
     // Even a SET PASSWORD that failed may have set it.
     let erased = OURS
@@ -174,5 +174,5 @@ fn open(wire: &mut dyn Wire, security: Security, password: Password) -> Result<(
 }
 
 fn security_now(wire: &mut dyn Wire) -> Result<Security, CommandError> {
-    Identify::read(wire)?.security().ok_or(CommandError::Unsupported { command: "ATA security" })
+    identify::read(wire)?.security().ok_or(CommandError::Unsupported { command: "ATA security" })
 }

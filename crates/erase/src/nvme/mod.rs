@@ -9,7 +9,7 @@ use disk::Device;
 use sys::nvme::AdminError;
 
 use self::status::failed;
-use crate::{Answer, CommandError, Sanitize, SecureErase, State, abilities::NvmeAbilities};
+use crate::{Answer, CommandError, Sanitize, SecureErase, State};
 
 /// What the drive is doing; `None` when it is no NVMe drive.
 pub(crate) fn state(device: &Device) -> Result<Option<State>, CommandError> {
@@ -53,7 +53,7 @@ fn can_sanitize(device: &Device) -> Result<Option<bool>, CommandError> {
     }
     let controller = sys::nvme::identify_controller(device)
         .map_err(|error: AdminError| failed(COMMAND, Answer::default(), error))?;
-    Ok(Some(NvmeAbilities::sanitize_of(&controller) != crate::Sanitizes::default()))
+    Ok(Some(crate::Sanitizes::of_identify(&controller) != crate::Sanitizes::default()))
 }
 
 /// The answers of block drivers that do not know NVMe's ioctl.

@@ -11,7 +11,7 @@ use sys::sg::{Reply, Transfer};
 use crate::{Answer, CommandError, State, ata};
 
 pub(crate) use self::{
-    sanitize::{begin as sanitize, service_action},
+    sanitize::begin as sanitize,
     sense::{Code, Sense, parse},
 };
 

@@ -1,5 +1,6 @@
 //! SANITIZE (SBC-4, clause 5.31): begun, asked about, left after a failure.
 
+use disk::drive::scsi::service_action;
 use sys::sg::Transfer;
 
 use super::{ASK_TIMEOUT_MS, BEGIN_TIMEOUT_MS, Code, Outcome, Sense, Wire, expect_good, parse, run};
@@ -16,15 +17,6 @@ const OVERWRITE_ONCE: [u8; 8] = [1, 0, 0, 4, 0, 0, 0, 0];
 const SENSE_LENGTH: u8 = 252;
 /// Events that a drive tells before its state.
 const ATTENTIONS_LIMIT: usize = 8;
-
-/// The service action.
-pub(crate) fn service_action(how: Sanitize) -> u8 {
-    match how {
-        Sanitize::Overwrite => 0x01,
-        Sanitize::Block => 0x02,
-        Sanitize::Crypto => 0x03,
-    }
-}
 
 /// Begin in the background.
 pub(crate) fn begin(wire: &mut dyn Wire, how: Sanitize) -> Result<Answer, CommandError> {
