@@ -15,13 +15,32 @@ use wire::ironic::Microversion;
 pub(crate) const PORT: u16 = 9999;
 
 /// How an inspection is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inspection {
     /// Full URLs to post to.
     pub(crate) urls: Vec<String>,
     /// What to collect.
     pub(crate) collectors: Vec<String>,
+    /// How long addresses are waited for; zero: not at all.
+    pub(crate) address_wait: Duration,
+    /// Whether every interface with a cable is waited for, or that of the boot.
+    pub(crate) all_addresses: bool,
+    /// How long switches are listened to when none says anything more; `None`:
+    /// not at all.
+    pub(crate) lldp: Option<Duration>,
 }
+
+/// What is collected when nobody says what.
+const COLLECTORS: [&str; 2] = ["default", "logs"];
+
+/// How long an inspection waits for addresses: Ironic's agent's default.
+const ADDRESS_WAIT_S: u64 = 60;
+
+/// How long switches may be silent; they speak every 30 s.
+const LLDP_S: u64 = 30;
+
+/// No inspection waits longer, whatever it is told: Ironic gives up after 30 minutes.
+const LONGEST_WAIT_S: u64 = 900;
 
 /// How long things wait. Tests make it short.
 #[derive(Clone, Debug)]
@@ -165,9 +184,24 @@ fn inspection(params: &Params, api_urls: &[String]) -> Option<Inspection> {
         urls = api_urls.iter().map(|url| format!("{url}/v1/continue_inspection")).collect();
     }
     if collectors.is_empty() {
-        collectors = vec!["default".to_owned(), "logs".to_owned()];
+        collectors = owned(COLLECTORS.to_vec());
     }
-    (!urls.is_empty()).then_some(Inspection { urls, collectors })
+    if urls.is_empty() {
+        return None;
+    }
+    if params.get("ipa-inspection-benchmarks").is_some() {
+        tracing::warn!("ipa-inspection-benchmarks is given: this agent measures nothing");
+    }
+    let seconds =
+        |name, default| Duration::from_secs(params.number(name).unwrap_or(default).min(LONGEST_WAIT_S));
+    let listens = params.is_true("ipa-collect-lldp") || collectors.iter().any(|name| name == "lldp");
+    Some(Inspection {
+        urls,
+        collectors,
+        address_wait: seconds("ipa-inspection-dhcp-wait-timeout", ADDRESS_WAIT_S),
+        all_addresses: params.is_true("ipa-inspection-dhcp-all-interfaces"),
+        lldp: listens.then(|| seconds("ipa-lldp-timeout", LLDP_S)),
+    })
 }
 
 fn trust(params: &Params) -> Trust {
@@ -266,6 +300,24 @@ mod tests {
             Some(vec!["http://a/v1/continue_inspection".to_owned()])
         );
         assert_eq!(urls("ipa-inspection-callback-url=http://b/x"), Some(vec!["http://b/x".to_owned()]));
+    }
+
+    #[test]
+    fn an_inspection_waits_and_listens_as_told() {
+        let inspection = |text: &str| {
+            let wanted = config(&format!("ipa-inspection-callback-url=http://b/x {text}")).unwrap();
+            let wanted = wanted.inspection.unwrap();
+            (wanted.address_wait.as_secs(), wanted.all_addresses, wanted.lldp.map(|time| time.as_secs()))
+        };
+        for (text, want) in [
+            ("", (60, false, None)),
+            ("ipa-inspection-dhcp-wait-timeout=0 ipa-inspection-dhcp-all-interfaces=1", (0, true, None)),
+            ("ipa-inspection-collectors=default,lldp", (60, false, Some(30))),
+            ("ipa-collect-lldp=1 ipa-lldp-timeout=5", (60, false, Some(5))),
+            ("ipa-inspection-dhcp-wait-timeout=99999999999", (900, false, None)),
+        ] {
+            assert_eq!(inspection(text), want, "{text}");
+        }
     }
 
     #[test]

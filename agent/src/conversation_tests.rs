@@ -291,6 +291,7 @@ async fn an_inspection_that_nobody_expects_is_not_repeated() {
     let wanted = crate::config::Inspection {
         urls: vec![format!("{}/v1/continue_inspection", fake.url())],
         collectors: vec!["default".to_owned()],
+        ..crate::config::Inspection::default()
     };
     let inventory = inventory::scan(&inventory::Root::at("/nonexistent"), &inventory::Options::default());
     let control = ironic(&[fake.url()]);

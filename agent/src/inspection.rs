@@ -1,17 +1,21 @@
-//! Inspection: post what the machine is made of.
+//! Inspection: look at the machine, post what it is made of.
+
+mod collectors;
+mod look;
 
 use std::time::Duration;
 
-use model::{hints, inventory::Inventory};
-use wire::ipa::{Collection, Configuration, Inspection, Manager};
+use model::inventory::Inventory;
 
 use crate::{
     command::chain,
     config::{self, Pace},
     ironic::{CallError, Ironic},
     lookup::longer,
-    steps::MANAGER_VERSION,
 };
+
+use collectors::{Found, report};
+pub(crate) use look::look;
 
 /// How often a post that may succeed later is tried, as Ironic's agent does.
 const ATTEMPTS: u32 = 5;
@@ -38,7 +42,8 @@ pub(crate) async fn inspect(
     logs: Option<String>,
     pace: &Pace,
 ) -> Result<String, InspectionError> {
-    let body = serde_json::to_vec(&report(config, inventory, logs)).map_err(InspectionError::Encode)?;
+    let body = report(&config.collectors, &Found { inventory, logs });
+    let body = serde_json::to_vec(&body).map_err(InspectionError::Encode)?;
     let mut pause = pace.heartbeat_retry;
     for attempt in 1..=ATTEMPTS {
         match ironic.inspected(&config.urls, &body).await {
@@ -69,37 +74,5 @@ fn may_pass(err: &CallError) -> bool {
         CallError::Unreachable { .. } => true,
         CallError::Refused { status, .. } => status.is_server_error() || status.as_u16() == 409,
         CallError::Nonsense { .. } => false,
-    }
-}
-
-/// The body: flat, one key a collector.
-fn report(config: &config::Inspection, inventory: &Inventory, logs: Option<String>) -> Inspection {
-    let mut errors = Vec::new();
-    let mut collectors = Vec::new();
-    for name in &config.collectors {
-        match name.as_str() {
-            "default" | "logs" => collectors.push(name.clone()),
-            other => errors.push(format!("* collector {other} is not known to this agent")),
-        }
-    }
-    let ironic = wire::ipa::Inventory::from(inventory);
-    let root = hints::choose(&inventory.disks, None).ok();
-    let root_disk = root.and_then(|root| ironic.disks.iter().find(|disk| disk.name == root.path()).cloned());
-    for error in &errors {
-        tracing::warn!("{error}");
-    }
-    Inspection {
-        inventory: ironic,
-        root_disk,
-        boot_interface: inventory.boot.interface.clone(),
-        configuration: Configuration {
-            collectors,
-            managers: vec![Manager {
-                name: MANAGER_VERSION.0.to_owned(),
-                version: MANAGER_VERSION.1.to_owned(),
-            }],
-        },
-        error: None,
-        collected: Collection { logs: logs.filter(|_| config.collectors.iter().any(|name| name == "logs")) },
     }
 }

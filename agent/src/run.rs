@@ -98,12 +98,12 @@ pub(crate) async fn run(config: Config, logs: RingLog) -> Result<Ending, RunErro
     let inventory = scan(&options).await?;
     greet(&inventory);
     let ironic = Arc::new(Ironic::new(&config)?);
-    let mut node = inspect(&config, &ironic, &inventory, &logs).await;
+    let mut node = inspect(&config, &ironic, &options, &logs).await;
     if config.api_urls.is_empty() {
         // Nobody would ever hear of this machine otherwise.
         while node.is_none() {
             tokio::time::sleep(config.pace.retry_max).await;
-            node = inspect(&config, &ironic, &inventory, &logs).await;
+            node = inspect(&config, &ironic, &options, &logs).await;
         }
         tracing::info!("inspection is all that was asked for; waiting to be powered off");
         return Ok(std::future::pending().await);
@@ -229,14 +229,24 @@ fn greet(inventory: &Inventory) {
 }
 
 /// A failed inspection is told and survived, as with Ironic's agent.
-async fn inspect(config: &Config, ironic: &Ironic, inventory: &Inventory, logs: &RingLog) -> Option<String> {
-    let wanted = config.inspection.as_ref()?;
+async fn inspect(config: &Config, ironic: &Ironic, options: &Options, logs: &RingLog) -> Option<String> {
+    let wanted = config.inspection.clone()?;
+    let options = options.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let inventory = inspection::look(&wanted, &options);
+        (wanted, inventory)
+    });
+    let Ok((wanted, inventory)) = looked.await else {
+        tracing::error!("inspection failed: looking at the machine ended early");
+        return None;
+    };
+    tracing::info!(warnings = inventory.warnings.len(), "looked at all of the machine");
     let collected = logs::Collected {
-        inventory: serde_json::to_vec_pretty(inventory).unwrap_or_default(),
+        inventory: serde_json::to_vec_pretty(&inventory).unwrap_or_default(),
         commands: b"[]".to_vec(),
     };
     let logs = logs::collect(logs, &collected).ok();
-    match inspection::inspect(ironic, wanted, inventory, logs, &config.pace).await {
+    match inspection::inspect(ironic, &wanted, &inventory, logs, &config.pace).await {
         Ok(node) => {
             tracing::info!(node, "inspected");
             Some(node)

@@ -1,0 +1,116 @@
+//! The collectors of Ironic's agent by name, and the body made of what they find.
+
+use model::{hints, inventory::Inventory};
+use wire::ipa::{
+    self, Collection, Configuration, Dmi, Inspection, Manager, NumaTopology, extra_hardware, lldp_raw,
+};
+
+use crate::steps::MANAGER_VERSION;
+
+/// What there is to collect from.
+pub(super) struct Found<'a> {
+    /// The machine.
+    pub(super) inventory: &'a Inventory,
+    /// base64 of a tar.gz, when somebody packed it.
+    pub(super) logs: Option<String>,
+}
+
+/// Puts one key into the collection.
+type Collect = fn(&Found<'_>, &mut Collection);
+
+/// Name and key of each. `default` has none: the inventory is always posted,
+/// since nobody takes an inspection without.
+const COLLECTORS: [(&str, Collect); 8] = [
+    ("default", |_, _| ()),
+    ("logs", |found, to| to.logs.clone_from(&found.logs)),
+    ("pci-devices", |found, to| {
+        to.pci_devices = Some(found.inventory.pci.iter().map(ipa::PciDevice::from).collect());
+    }),
+    ("numa-topology", |found, to| to.numa_topology = Some(NumaTopology::from(found.inventory))),
+    ("lldp", |found, to| to.lldp_raw = Some(lldp_raw(found.inventory))),
+    ("dmi-decode", |found, to| to.dmi = Some(Dmi::from(found.inventory))),
+    ("usb-devices", |found, to| {
+        to.usb_devices = Some(found.inventory.usb.iter().map(ipa::UsbDevice::from).collect());
+    }),
+    ("extra-hardware", |found, to| to.data = Some(extra_hardware(found.inventory))),
+];
+
+/// The body: flat, one key a collector of `names`. One that is not known is
+/// listed, and the rest is posted all the same; Ironic's agent posts nothing then.
+pub(super) fn report(names: &[String], found: &Found<'_>) -> Inspection {
+    let mut collected = Collection::default();
+    let (mut collectors, mut unknown_collectors) = (Vec::new(), Vec::new());
+    for name in names {
+        match COLLECTORS.iter().find(|(known, _)| known == name) {
+            Some((_, collect)) => {
+                collect(found, &mut collected);
+                collectors.push(name.clone());
+            }
+            None => {
+                tracing::warn!("collector {name} is not known to this agent; see ipa-inspection-collectors");
+                unknown_collectors.push(name.clone());
+            }
+        }
+    }
+    let inventory = ipa::Inventory::from(found.inventory);
+    let root = hints::choose(&found.inventory.disks, None).ok();
+    Inspection {
+        root_disk: root
+            .and_then(|root| inventory.disks.iter().find(|disk| disk.name == root.path()).cloned()),
+        inventory,
+        boot_interface: found.inventory.boot.interface.clone(),
+        configuration: Configuration {
+            collectors,
+            unknown_collectors,
+            managers: vec![Manager {
+                name: MANAGER_VERSION.0.to_owned(),
+                version: MANAGER_VERSION.1.to_owned(),
+            }],
+        },
+        error: None,
+        collected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(names: &[&str]) -> serde_json::Value {
+        let inventory = Inventory::default();
+        let found = Found { inventory: &inventory, logs: Some("H4sI".to_owned()) };
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        serde_json::to_value(report(&names, &found)).expect("plain data")
+    }
+
+    #[test]
+    fn every_collector_has_its_key_and_no_other() {
+        let plain = ["inventory", "boot_interface", "configuration", "error"];
+        let keys = [
+            ("logs", "logs"),
+            ("pci-devices", "pci_devices"),
+            ("numa-topology", "numa_topology"),
+            ("lldp", "lldp_raw"),
+            ("dmi-decode", "dmi"),
+            ("usb-devices", "usb_devices"),
+            ("extra-hardware", "data"),
+        ];
+        assert_eq!(keys.len() + 1, COLLECTORS.len());
+        for (name, key) in keys {
+            let body = body(&["default", name]);
+            let mut found: Vec<_> = body.as_object().expect("an object").keys().cloned().collect();
+            found.retain(|found| !plain.contains(&found.as_str()));
+            assert_eq!(found, [key], "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_collector_is_listed_and_harms_nobody() {
+        let body = body(&["default", "gpu-dreams", "usb-devices"]);
+        let configuration = &body["configuration"];
+        assert_eq!(configuration["collectors"], serde_json::json!(["default", "usb-devices"]));
+        assert_eq!(configuration["unknown_collectors"], serde_json::json!(["gpu-dreams"]));
+        assert_eq!(body["error"], serde_json::Value::Null, "Ironic fails what has an error");
+        assert!(body["usb_devices"].is_array());
+    }
+}
