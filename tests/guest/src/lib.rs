@@ -11,6 +11,7 @@
 //! drive's file when the guest is off.
 
 pub mod boot;
+pub mod debian;
 pub mod drive;
 pub mod inside;
 pub mod machine;

@@ -1,0 +1,82 @@
+//! The SMBIOS tables of real servers, given to a guest one structure at a time.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use hardware_fixtures::machine;
+use tempfile::TempDir;
+
+/// Structure 127 ends a table; QEMU writes its own.
+const END_OF_TABLE: u8 = 127;
+/// Structure 4 describes a socket; QEMU wants one for each of its own.
+const PROCESSOR: u8 = 4;
+/// Where `dmidecode --dump-bin` puts the table.
+const DUMPED_TABLE: usize = 0x20;
+
+/// A table as files that QEMU reads.
+pub(crate) struct Board {
+    folder: TempDir,
+    structures: usize,
+    /// Sockets that it tells of.
+    pub(crate) sockets: usize,
+}
+
+impl Board {
+    /// The board of the recorded machine called `name`; when it is being recorded,
+    /// that of the dump `source` in the corpus. `None` when there is neither.
+    pub(crate) fn of(name: &str, source: &str) -> Option<Self> {
+        let dump = corpus().map(|corpus| corpus.join(source)).filter(|dump| dump.is_file());
+        let table = match dump {
+            Some(dump) if super::records() => without_entry_point(fs::read(dump).expect("a dump")),
+            Some(_) | None => recorded_table(name)?,
+        };
+        Some(Self::split(&table))
+    }
+
+    fn split(table: &[u8]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (mut structures, mut sockets) = (0, 0);
+        let mut rest = table;
+        while let Some((structure, next)) = first_structure(rest) {
+            if structure[0] == END_OF_TABLE {
+                break;
+            }
+            sockets += usize::from(structure[0] == PROCESSOR);
+            fs::write(folder.path().join(structures.to_string()), structure).expect("room");
+            structures += 1;
+            rest = next;
+        }
+        Self { folder, structures, sockets }
+    }
+
+    /// QEMU's arguments.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let file = |nth: usize| format!("file={}", self.folder.path().join(nth.to_string()).display());
+        (0..self.structures).flat_map(|nth| ["-smbios".to_owned(), file(nth)]).collect()
+    }
+}
+
+/// Where recorded hardware of public projects lies.
+fn corpus() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    Some(std::env::var_os("BILLET_CORPUS").map_or_else(beside, PathBuf::from)).filter(|dir| dir.is_dir())
+}
+
+fn recorded_table(name: &str) -> Option<Vec<u8>> {
+    let recorded = hardware_fixtures::machines().into_iter().any(|machine| machine.name == name);
+    let tree = recorded.then(|| machine(name).expand())?;
+    fs::read(tree.path().join("sys/firmware/dmi/tables/DMI")).ok()
+}
+
+fn without_entry_point(dump: Vec<u8>) -> Vec<u8> {
+    if dump.starts_with(b"_SM") { dump[DUMPED_TABLE..].to_vec() } else { dump }
+}
+
+/// The first structure with its strings, and what follows.
+fn first_structure(table: &[u8]) -> Option<(&[u8], &[u8])> {
+    let formatted = usize::from(*table.get(1)?).max(4);
+    let end = table.get(formatted..)?.windows(2).position(|pair| pair == [0, 0])?;
+    table.split_at_checked(formatted + end + 2)
+}
