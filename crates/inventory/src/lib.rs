@@ -20,18 +20,19 @@ mod memory;
 mod nics;
 mod numa;
 mod pci;
+mod placeholder;
 mod platform;
 mod reader;
 mod record;
 mod recording;
 mod root;
-mod smbios;
+pub mod smbios;
 mod tpm;
 mod usb;
 
 use std::path::PathBuf;
 
-use model::inventory::{Hardware, Inventory};
+use model::inventory::Inventory;
 
 pub use record::{Identifiers, RecordError, record};
 pub use recording::ParseRecordingError;
@@ -82,23 +83,26 @@ pub fn left_out(root: &Root, options: &Options, inventory: &Inventory) -> Vec<St
 fn scan_with(reader: &Reader<'_>, options: &Options) -> Inventory {
     kernel::ask(reader);
     let whole = options.depth == Depth::Whole;
+    let mut smbios = smbios::read(reader);
+    let numa = numa::read(reader);
     let pci = pci::read(reader);
+    let cpu = cpu::read(reader, &numa);
     let mut inventory = Inventory {
         hostname: options.hostname.clone().unwrap_or_else(|| machine::hostname(reader)),
-        system_vendor: machine::system_vendor(reader),
-        hardware: Hardware::default(),
+        system_vendor: machine::system_vendor(reader, &mut smbios),
+        hardware: smbios.hardware,
         boot: boot::read(reader, options),
-        cpu: cpu::read(reader),
-        memory: memory::read(reader),
-        numa: numa::read(reader),
+        platform: platform::read(reader, &cpu),
+        cpu,
+        memory: memory::read(reader, smbios.memory),
+        numa,
         disks: disks::read(reader, &options.only_disks),
-        nics: nics::read(reader),
+        nics: nics::read(reader, options.depth),
         usb: usb::read(reader),
-        accelerators: Vec::new(),
+        accelerators: pci::accelerators(&pci),
         pci,
         tpm: if whole { tpm::read(reader) } else { None },
         bmc: if whole { bmc::read(reader) } else { None },
-        platform: platform::read(reader),
         warnings: Vec::new(),
     };
     inventory.warnings = reader.warnings();

@@ -8,6 +8,13 @@ pub const FILE_BYTES: usize = 64 << 10;
 /// Bytes of the SMBIOS tables: real ones are 2 to 100 KiB.
 pub const SMBIOS_BYTES: usize = 1 << 20;
 
+/// Structures in the SMBIOS tables: 620 in the largest known, a guest of 128
+/// sockets and 128 memory slots.
+pub const SMBIOS_STRUCTURES: usize = 4096;
+
+/// Bytes of one text of SMBIOS that are kept; the standard once allowed 64.
+pub const SMBIOS_TEXT: usize = 256;
+
 /// Names in one directory, such as CPUs, memory blocks or disks.
 pub const DIRECTORY_ENTRIES: usize = 32 << 10;
 
@@ -19,3 +26,48 @@ pub const WARNINGS: usize = 256;
 
 /// CPU numbers: the kernel's largest `NR_CPUS`, and then some.
 pub const CPUS: u32 = 32 << 10;
+
+/// Interfaces to management controllers: boards have one, rarely two.
+pub const IPMI_INTERFACES: usize = 2;
+
+/// IPv6 addresses of each kind on one channel of a controller; the specification allows 256.
+pub const IPMI_ADDRESSES: u8 = 8;
+
+/// TPMs: a board has one, some have one more in firmware.
+pub const TPMS: usize = 4;
+
+/// Bytes of an endorsement key's certificate: real ones have 1 to 2 KiB.
+pub const CERTIFICATE_BYTES: u16 = 8 << 10;
+
+/// Entries of a boot menu.
+pub const BOOT_ENTRIES: usize = 256;
+
+/// Watchdogs: the kernel's own limit (`MAX_DOGS`).
+pub const WATCHDOGS: usize = 32;
+
+/// Functions on the PCI bus: hundreds of cards with hundreds of virtual functions.
+pub const PCI_DEVICES: usize = 4096;
+
+/// Devices on the USB bus: eight buses of 127.
+pub const USB_DEVICES: usize = 1024;
+
+/// Interfaces of one USB device (`USB_MAXINTERFACES`).
+pub const USB_INTERFACES: usize = 32;
+
+/// Letters of a USB device's own words: its descriptors hold 126.
+pub const USB_WORDS: usize = 126;
+
+/// Network interfaces looked at: some thousand VLANs or virtual functions.
+pub const NICS: usize = 1024;
+
+/// Caches one logical processor sees: four or five on everything built so far.
+pub const CACHES: u32 = 16;
+
+/// Weaknesses of processors; the kernel knows some two dozen.
+pub const VULNERABILITIES: usize = 64;
+
+/// Regions of persistent memory, and devices on CXL.
+pub const MEMORY_DEVICES: usize = 256;
+
+/// Addresses of one network interface.
+pub const NIC_ADDRESSES: usize = 256;

@@ -1,26 +1,15 @@
 //! Maker, firmware, boot mode and name.
 
+use std::path::Path;
+
 use model::inventory::{BootMode, Firmware, SystemVendor};
 
-use crate::reader::Reader;
-
-/// What vendors leave in SMBIOS when they fill in nothing.
-const PLACEHOLDERS: [&str; 14] = [
-    "default string",
-    "empty",
-    "n/a",
-    "na",
-    "none",
-    "not applicable",
-    "not available",
-    "not specified",
-    "oem",
-    "system manufacturer",
-    "system product name",
-    "system serial number",
-    "to be filled by o.e.m.",
-    "unknown",
-];
+use crate::{
+    limits,
+    placeholder::is_placeholder,
+    reader::Reader,
+    smbios::{self, Smbios},
+};
 
 /// What the kernel calls a machine that nobody named.
 const NAMELESS: &str = "(none)";
@@ -29,27 +18,51 @@ pub(crate) fn hostname(reader: &Reader<'_>) -> String {
     reader.text("proc/sys/kernel/hostname").unwrap_or_else(|| NAMELESS.to_owned())
 }
 
-pub(crate) fn system_vendor(reader: &Reader<'_>) -> SystemVendor {
-    let dmi =
-        |name: &str| reader.text(format!("sys/class/dmi/id/{name}")).filter(|text| !is_placeholder(text));
-    SystemVendor {
-        manufacturer: dmi("sys_vendor"),
-        product_name: dmi("product_name"),
-        serial_number: dmi("product_serial"),
-        firmware: Firmware {
-            vendor: dmi("bios_vendor"),
-            version: dmi("bios_version"),
-            build_date: dmi("bios_date"),
-            ..Firmware::default()
-        },
+/// What SMBIOS tells; where there is no table, what the kernel kept of one; and
+/// where there never was one, the device tree.
+pub(crate) fn system_vendor(reader: &Reader<'_>, smbios: &mut Smbios) -> SystemVendor {
+    let kept = |name: &str| {
+        let text = reader.text(format!("sys/class/dmi/id/{name}"))?;
+        Some(smbios::readable(text.as_bytes())).filter(|text| !is_placeholder(text))
+    };
+    let system = smbios.system.take().unwrap_or_else(|| SystemVendor {
+        manufacturer: kept("sys_vendor"),
+        product_name: kept("product_name"),
+        serial_number: kept("product_serial"),
+        version: kept("product_version"),
+        sku: kept("product_sku"),
+        family: kept("product_family"),
+        uuid: kept("product_uuid").filter(|uuid| !smbios::is_nobodys_uuid(uuid)),
         ..SystemVendor::default()
-    }
+    });
+    let firmware = smbios.firmware.take().unwrap_or_else(|| Firmware {
+        vendor: kept("bios_vendor"),
+        version: kept("bios_version"),
+        build_date: kept("bios_date"),
+        release: kept("bios_release"),
+        controller_release: kept("ec_firmware_release"),
+        rom_size: None,
+    });
+    let vendor = SystemVendor { firmware, ..system };
+    if vendor == SystemVendor::default() { device_tree(reader) } else { vendor }
 }
 
-/// True for a text that says nothing.
-pub(crate) fn is_placeholder(text: &str) -> bool {
-    let text = text.trim().to_ascii_lowercase();
-    text.chars().all(|c| matches!(c, '0' | '.' | '-' | 'x' | ' ')) || PLACEHOLDERS.contains(&text.as_str())
+/// Where the kernel shows the device tree: ARM, POWER, RISC-V.
+const DEVICE_TREE: &str = "sys/firmware/devicetree/base";
+
+/// The maker is the part before the comma of the first `compatible`.
+fn device_tree(reader: &Reader<'_>) -> SystemVendor {
+    let told = |name: &str| {
+        let bytes = reader.bytes(Path::new(&format!("{DEVICE_TREE}/{name}")), limits::FILE_BYTES)?;
+        let first = bytes.split(|byte| *byte == 0).next()?;
+        Some(smbios::readable(first)).filter(|text| !is_placeholder(text))
+    };
+    SystemVendor {
+        manufacturer: told("compatible").and_then(|name| Some(name.split_once(',')?.0.to_owned())),
+        product_name: told("model"),
+        serial_number: told("serial-number").or_else(|| told("system-id")),
+        ..SystemVendor::default()
+    }
 }
 
 pub(crate) fn boot_mode(reader: &Reader<'_>) -> BootMode {
@@ -71,21 +84,3 @@ fn boot_interface_word(command_line: &str) -> Option<&str> {
     command_line.split_whitespace().find(|word| word.starts_with(BOOT_INTERFACE))
 }
 
-/// The part of a command line that [`boot_interface`] reads.
-pub(crate) fn recorded_part(command_line: &[u8]) -> Vec<u8> {
-    let text = std::str::from_utf8(command_line).unwrap_or_default();
-    boot_interface_word(text).unwrap_or_default().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_placeholder;
-
-    #[test]
-    fn a_vendor_who_filled_in_nothing_said_nothing() {
-        for text in ["To be filled by O.E.M.", "Default string", "00000000", "Not Specified", " ", "0123-x"] {
-            assert_eq!(is_placeholder(text), text != "0123-x", "{text:?}");
-        }
-        assert!(!is_placeholder("7XK2P3Z"));
-    }
-}

@@ -22,6 +22,8 @@ pub struct SystemVendor {
     pub family: Option<String>,
     /// The machine's UUID, as `dmidecode` writes it.
     pub uuid: Option<String>,
+    /// What switched it on: `Power Switch`, `AC Power Restored`.
+    pub wake_up: Option<String>,
     /// The BIOS or UEFI.
     pub firmware: Firmware,
 }
@@ -58,6 +60,9 @@ pub struct Hardware {
     pub slots: Vec<Slot>,
     /// Devices soldered to the board (type 41).
     pub onboard: Vec<OnboardDevice>,
+    /// How the firmware says the management controller is reached (type 38):
+    /// `KCS`, `SSIF`.
+    pub ipmi: Option<String>,
 }
 
 /// A board.
@@ -73,6 +78,10 @@ pub struct Board {
     pub serial_number: Option<String>,
     /// The owner's name for it.
     pub asset_tag: Option<String>,
+    /// Where in the enclosure: `Slot 02`.
+    pub location: Option<String>,
+    /// `Motherboard`, `Server Blade`, `Processor Module`.
+    pub kind: Option<String>,
 }
 
 /// An enclosure.
@@ -101,6 +110,8 @@ pub struct Socket {
     pub designation: Option<String>,
     /// False for an empty one.
     pub populated: bool,
+    /// False when the user or the firmware, which found an error, switched it off.
+    pub enabled: Option<bool>,
     /// Who made what is in it.
     pub manufacturer: Option<String>,
     /// What is in it: `Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz`.
@@ -117,6 +128,8 @@ pub struct Socket {
     pub current_speed: Option<u32>,
     /// Cores in it.
     pub cores: Option<u32>,
+    /// Cores that are switched on.
+    pub enabled_cores: Option<u32>,
     /// Threads in it.
     pub threads: Option<u32>,
 }
@@ -128,6 +141,8 @@ pub struct Slot {
     pub designation: Option<String>,
     /// `PCI Express 4 x16`.
     pub kind: Option<String>,
+    /// Lanes that are wired: fewer than would fit, sometimes.
+    pub lanes: Option<u8>,
     /// Whether a card is in it, where the firmware knows.
     pub in_use: Option<bool>,
     /// Where its card sits on the PCI bus.
