@@ -1,37 +1,58 @@
-//! Processors: names and flags from `/proc/cpuinfo`, topology from sysfs.
+//! Processors: names and flags from `/proc/cpuinfo`, everything that is counted
+//! from sysfs.
 
-use std::collections::BTreeSet;
+mod arm;
+mod cache;
+mod clock;
+mod kind;
+mod set;
+mod topology;
 
-use model::inventory::{Cpu, Frequency};
+use model::inventory::{Cpu, NumaNode, Vulnerability};
 
 use crate::{kernel, limits, reader::Reader};
+
+pub(crate) use set::{Form, read as read_set};
 
 const CPUINFO: &str = "proc/cpuinfo";
 const CPUS: &str = "sys/devices/system/cpu";
 
-pub(crate) fn read(reader: &Reader<'_>) -> Cpu {
+/// Every processor, on `nodes`.
+pub(crate) fn read(reader: &Reader<'_>, nodes: &[NumaNode]) -> Cpu {
     let cpuinfo = reader.head(CPUINFO).unwrap_or_else(|| {
         reader.warn(CPUINFO, "missing or unreadable");
         String::new()
     });
     let architecture = reader.text("proc/sys/kernel/arch").or_else(|| reader.text(kernel::ARCHITECTURE));
     let present = present(reader);
-    let topology = Topology::read(reader, &present);
+    let online = online(reader, &present);
+    let topology = topology::Topology::read(reader, &online);
+    let rates = clock::read(reader, &online);
+    let parts = kind::parts(reader, &topology.cores, &cpuinfo);
+    let named = |name: Option<String>| name.or_else(|| kind::names(&parts));
     Cpu {
         architecture,
-        model_name: field(&cpuinfo, &["model name", "Model Name", "cpu model", "cpu", "Processor", "uarch"]),
-        frequency: frequency(reader, &present, &cpuinfo),
-        flags: field(&cpuinfo, &["flags", "Features", "features", "isa"])
-            .map(|flags| flags.split_whitespace().map(str::to_owned).collect())
-            .unwrap_or_default(),
-        sockets: topology.sockets,
-        cores: topology.cores,
+        model_name: named(field(&cpuinfo, &["model name", "Model Name", "cpu model", "cpu"]))
+            .or_else(|| field(&cpuinfo, &["Processor", "uarch"])),
+        vendor: field(&cpuinfo, &["vendor_id", "vendor", "mvendorid"]).or_else(|| made_by(&cpuinfo)),
+        frequency: rates.maximum.or_else(|| {
+            clock::parse_megahertz(&field(&cpuinfo, &["cpu MHz", "cpu MHz dynamic", "CPU MHz", "clock"])?)
+        }),
+        minimum_frequency: rates.minimum,
+        maximum_frequency: rates.maximum,
+        base_frequency: rates.base,
+        flags: flags(&cpuinfo),
+        sockets: count(topology.sockets(present.len())),
+        cores: count(topology.cores(present.len())),
         threads: count(present.len()),
-        online: reader
-            .text(format!("{CPUS}/online"))
-            .and_then(|list| parse_list(&list))
-            .map_or(count(present.len()), |online| count(online.len())),
-        ..Cpu::default()
+        online: count(online.len()),
+        kinds: kind::read(reader, &topology.cores, parts),
+        caches: cache::read(reader, &online, &cpuinfo),
+        microcode: microcode(reader, &online).or_else(|| field(&cpuinfo, &["microcode"])),
+        vulnerabilities: vulnerabilities(reader),
+        smt: reader.text(format!("{CPUS}/smt/control")),
+        topology: topology.numbered(reader, nodes),
+        offline: without(present, &online),
     }
 }
 
@@ -47,17 +68,34 @@ fn field(cpuinfo: &str, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| value(name))
 }
 
+/// What the processor can do. Most architectures put blanks between words; ia64
+/// and sparc64 commas, RISC-V low lines.
+fn flags(cpuinfo: &str) -> Vec<String> {
+    let words = |text: String, between: &str| -> Vec<String> {
+        let words = text.split(|c: char| between.contains(c)).map(str::trim);
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    match field(cpuinfo, &["flags", "Features", "features", "cpucaps"]) {
+        Some(text) if text.contains(',') => words(text, ","),
+        Some(text) => words(text, " \t"),
+        None => field(cpuinfo, &["isa"]).map(|text| words(text, "_ ")).unwrap_or_default(),
+    }
+}
+
+/// Who made an ARM processor, which says so by number.
+fn made_by(cpuinfo: &str) -> Option<String> {
+    let number = arm::hexadecimal(&field(cpuinfo, &["CPU implementer"])?)?;
+    arm::implementer(u8::try_from(number).ok()?).map(str::to_owned)
+}
+
 /// Numbers of the logical processors that exist, offline ones too.
 fn present(reader: &Reader<'_>) -> Vec<u32> {
-    let path = format!("{CPUS}/present");
-    if let Some(list) = reader.text(&path) {
-        match parse_list(&list) {
-            Some(present) => return present,
-            None => reader.warn(&path, "is not a set of processors"),
-        }
+    if let Some(present) = set::read(reader, CPUS, ("present", Form::List)) {
+        return present;
     }
     let number = |name: &String| name.strip_prefix("cpu")?.parse().ok();
-    let mut present: Vec<u32> = reader.list(CPUS).iter().filter_map(number).collect();
+    let mut present: Vec<u32> =
+        reader.list(CPUS).iter().filter_map(number).filter(|cpu| *cpu < limits::CPUS).collect();
     model::order::sort(&mut present);
     if present.is_empty() {
         reader.warn(CPUS, "lists no processor");
@@ -65,58 +103,30 @@ fn present(reader: &Reader<'_>) -> Vec<u32> {
     present
 }
 
-/// `0-3,8-11`, as sysfs writes sets of processors.
-fn parse_list(list: &str) -> Option<Vec<u32>> {
-    let mut cpus = Vec::new();
-    for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if last >= limits::CPUS || cpus.len() > limits::CPUS as usize {
-            return None;
-        }
-        cpus.extend(first..=last);
+/// Those of `present` that are online. Kernels before 2.6.26 have no list of them,
+/// and no file where a processor cannot go offline.
+fn online(reader: &Reader<'_>, present: &[u32]) -> Vec<u32> {
+    if let Some(online) = set::read(reader, CPUS, ("online", Form::List)) {
+        return online;
     }
-    Some(cpus)
+    let is_online =
+        |cpu: &&u32| reader.text(format!("{CPUS}/cpu{cpu}/online")).is_none_or(|text| text != "0");
+    present.iter().filter(is_online).copied().collect()
 }
 
-struct Topology {
-    sockets: u32,
-    cores: u32,
+fn without(present: Vec<u32>, online: &[u32]) -> Vec<u32> {
+    let online = model::order::set(online);
+    present.into_iter().filter(|cpu| !online.contains(cpu)).collect()
 }
 
-impl Topology {
-    /// Count the distinct sets of siblings, which is right where numbers of
-    /// cores repeat from die to die. Processors that are offline have no
-    /// topology and belong to sockets counted already.
-    fn read(reader: &Reader<'_>, present: &[u32]) -> Self {
-        let mut sockets = BTreeSet::new();
-        let mut cores = BTreeSet::new();
-        for cpu in present {
-            let of = |name: &str| reader.text(format!("{CPUS}/cpu{cpu}/topology/{name}"));
-            sockets.extend(of("package_cpus").or_else(|| of("core_siblings")));
-            cores.extend(of("core_cpus").or_else(|| of("thread_siblings")));
-        }
-        let known =
-            |set: &BTreeSet<String>, otherwise| if set.is_empty() { otherwise } else { count(set.len()) };
-        // Kernels without topology (some guests) say nothing: one socket, a core a processor.
-        let sockets = known(&sockets, u32::from(!present.is_empty()));
-        Self { sockets, cores: known(&cores, count(present.len())) }
-    }
+fn microcode(reader: &Reader<'_>, online: &[u32]) -> Option<String> {
+    reader.text(format!("{CPUS}/cpu{}/microcode/version", online.first()?))
 }
 
-/// The highest rate that cpufreq offers, else the present one, as `lscpu` has it.
-fn frequency(reader: &Reader<'_>, present: &[u32], cpuinfo: &str) -> Option<Frequency> {
-    let highest = |cpu: &u32| reader.number::<u64>(format!("{CPUS}/cpu{cpu}/cpufreq/cpuinfo_max_freq"));
-    let highest = present.iter().filter_map(highest).max().filter(|kilohertz| *kilohertz > 0);
-    highest.map(Frequency).or_else(|| parse_megahertz(&field(cpuinfo, &["cpu MHz", "cpu MHz dynamic"])?))
-}
-
-/// `2595.124`, in kilohertz.
-fn parse_megahertz(text: &str) -> Option<Frequency> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let thousandths: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    let kilohertz = whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(thousandths)?;
-    Some(Frequency(kilohertz)).filter(|frequency| frequency.0 > 0)
+fn vulnerabilities(reader: &Reader<'_>) -> Vec<Vulnerability> {
+    let dir = format!("{CPUS}/vulnerabilities");
+    let read = |name: String| Some(Vulnerability { status: reader.text(format!("{dir}/{name}"))?, name });
+    reader.list(&dir).into_iter().take(limits::VULNERABILITIES).filter_map(read).collect()
 }
 
 fn count(length: usize) -> u32 {
@@ -128,32 +138,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_of_processors_are_read_and_bounded() {
-        assert_eq!(parse_list("0"), Some(vec![0]));
-        assert_eq!(parse_list("0-2,8-9"), Some(vec![0, 1, 2, 8, 9]));
-        for bad in ["", "a", "0-", "0-4294967295", "-1", "5-99999999999"] {
-            assert_eq!(parse_list(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_frequency_is_written_as_lscpu_writes_it() {
-        for (text, written) in [
-            ("2595.124", Some("2595.1240")),
-            ("3000", Some("3000.0000")),
-            ("800.5", Some("800.5000")),
-            ("x", None),
-        ] {
-            assert_eq!(parse_megahertz(text).map(|f| f.to_string()).as_deref(), written, "{text}");
-        }
-    }
-
-    #[test]
     fn every_architecture_names_its_processor_its_own_way() {
         let x86 = "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu vme\n";
         let power = "processor\t: 0\ncpu\t\t: POWER9, altivec supported\nclock\t\t: 3800.000000MHz\n";
         assert_eq!(field(x86, &["model name", "cpu"]).as_deref(), Some("Xeon"));
         assert_eq!(field(power, &["model name", "cpu"]).as_deref(), Some("POWER9, altivec supported"));
         assert_eq!(field(x86, &["uarch"]), None);
+    }
+
+    #[test]
+    fn every_architecture_puts_flags_together_its_own_way() {
+        for (cpuinfo, want) in [
+            ("flags\t\t: fpu vme\n", vec!["fpu", "vme"]),
+            ("features   : branchlong, 16-byte atomic ops\n", vec!["branchlong", "16-byte atomic ops"]),
+            ("isa\t\t: rv64imafdc_zicntr_zba\n", vec!["rv64imafdc", "zicntr", "zba"]),
+            ("cpucaps\t\t: flush,stbar\n", vec!["flush", "stbar"]),
+            ("processor : 0\n", vec![]),
+        ] {
+            assert_eq!(flags(cpuinfo), want, "{cpuinfo}");
+        }
+    }
+
+    #[test]
+    fn an_arm_processor_says_who_made_it_by_number() {
+        for (cpuinfo, want) in [
+            ("CPU implementer\t: 0x41\n", Some("ARM")),
+            ("CPU implementer\t: 0xc0\n", Some("Ampere")),
+            ("CPU implementer\t: 0xfe\n", None),
+            ("CPU implementer\t: 0x141\n", None),
+            ("CPU implementer\t: 65\n", None),
+        ] {
+            assert_eq!(made_by(cpuinfo).as_deref(), want, "{cpuinfo}");
+        }
     }
 }

@@ -1,14 +1,19 @@
 //! Memory: what the kernel can use and what is plugged in.
 
+mod attached;
+
 use model::{Bytes, inventory::Memory};
 
-use crate::{reader::Reader, smbios};
+use crate::reader::Reader;
 
-pub(crate) fn read(reader: &Reader<'_>) -> Memory {
+/// `plugged` is what SMBIOS tells.
+pub(crate) fn read(reader: &Reader<'_>, plugged: Memory) -> Memory {
     Memory {
         total: total(reader),
-        physical: smbios::memory_devices(reader).or_else(|| memory_blocks(reader)),
-        ..Memory::default()
+        physical: plugged.physical.or_else(|| memory_blocks(reader)),
+        persistent: attached::regions(reader),
+        cxl: attached::cxl(reader),
+        ..plugged
     }
 }
 
@@ -22,9 +27,9 @@ fn total(reader: &Reader<'_>) -> Option<Bytes> {
     total
 }
 
-/// `MemTotal:  2027008 kB`, where kB has always meant KiB.
-fn parse_total(meminfo: &str) -> Option<Bytes> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// `MemTotal:  2027008 kB`, where kB has always meant KiB; of a node `Node 0 MemTotal: …`.
+pub(crate) fn parse_total(meminfo: &str) -> Option<Bytes> {
+    let (_, line) = meminfo.lines().find_map(|line| line.split_once("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024).map(Bytes)
 }
@@ -49,6 +54,7 @@ mod tests {
     fn total_memory_is_read_or_absent() {
         for (text, total) in [
             ("MemTotal:        2027008 kB\nMemFree: 1 kB", Some(Bytes(2_075_656_192))),
+            ("\nNode 1 MemTotal:       4096 kB\n", Some(Bytes(4 << 20))),
             ("MemFree: 1 kB", None),
             ("MemTotal: -1 kB", None),
             ("MemTotal: 18446744073709551615 kB", None),
