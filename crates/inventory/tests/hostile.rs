@@ -30,7 +30,13 @@ fn disk(name: &str, number: u32) -> String {
 /// One processor: cores of two threads, sockets of 256.
 fn cpu(number: u32) -> String {
     let topology = format!("sys/devices/system/cpu/cpu{number}/topology");
-    format!("{topology}/package_cpus = {}\n{topology}/core_cpus = {}\n", number / 256, number / 2)
+    let (socket, core) = (number / 256 * 256, number / 2 * 2);
+    format!(
+        "{topology}/package_cpus_list = {socket}-{}\n{topology}/core_cpus_list = {core}-{}\n{topology}/core_id = {}\n",
+        socket + 255,
+        core + 1,
+        core / 2 % 128
+    )
 }
 
 fn warned(inventory: &Inventory, path: &str, reason: &str) -> bool {
