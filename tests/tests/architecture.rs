@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("efi", &["sys"]),
     ("init", &["model", "sys"]),
     ("network", &["model", "sys"]),
-    ("inventory", &["model", "disk", "sys"]),
+    ("inventory", &["model", "disk", "efi", "sys"]),
     ("image", &["model", "disk"]),
     ("fetch", &["model", "image"]),
     ("erase", &["model", "disk", "sys"]),

@@ -83,4 +83,3 @@ const BOOT_INTERFACE: &str = "BOOTIF=";
 fn boot_interface_word(command_line: &str) -> Option<&str> {
     command_line.split_whitespace().find(|word| word.starts_with(BOOT_INTERFACE))
 }
-

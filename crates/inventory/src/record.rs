@@ -11,7 +11,7 @@ use std::{
 use crate::{
     Options, Root,
     identity::vpd,
-    machine,
+    machine, platform,
     reader::Reader,
     recording::{Entry, LISTING, Tree},
     scan_with, smbios,
@@ -97,7 +97,7 @@ fn only_what_matters(tree: Tree, identifiers: Identifiers) -> Tree {
             }
             Entry::File(content) if path.ends_with("vpd_pg83") => Entry::File(vpd::recorded_part(content)),
             Entry::File(content) if path == Path::new(machine::COMMAND_LINE) => {
-                Entry::File(machine::recorded_part(content))
+                Entry::File(platform::recorded_command_line(content, identifiers))
             }
             Entry::File(_) | Entry::Link(_) | Entry::Directory | Entry::Broken(_) => entry.clone(),
         };
