@@ -3,9 +3,9 @@
 
 use std::net::IpAddr;
 
-use crate::reader::Reader;
+use crate::{limits, reader::Reader};
 
-/// The addresses of one interface, one per line.
+/// The addresses of one interface, one per line: `192.0.2.7/24`.
 pub(crate) fn addresses_path(nic: &str) -> String {
     format!("kernel/net/{nic}/addresses")
 }
@@ -13,6 +13,11 @@ pub(crate) fn addresses_path(nic: &str) -> String {
 /// The MAC burnt into one interface.
 pub(crate) fn permanent_mac_path(nic: &str) -> String {
     format!("kernel/net/{nic}/permanent_mac")
+}
+
+/// The number of the VLAN that one interface is.
+pub(crate) fn vlan_path(nic: &str) -> String {
+    format!("kernel/net/{nic}/vlan")
 }
 
 /// `uname -m`, for kernels before 6.1, which have no `/proc/sys/kernel/arch`.
@@ -30,7 +35,7 @@ pub(crate) fn ask(reader: &Reader<'_>) {
     });
     for nic in reader.list("sys/class/net") {
         let own = addresses.iter().filter(|found| found.interface == nic);
-        let lines: Vec<_> = own.map(|found| found.address.to_string()).collect();
+        let lines: Vec<_> = own.map(|found| format!("{}/{}", found.address, found.prefix)).collect();
         reader.answer(&addresses_path(&nic), lines.join("\n"));
         // No ethtool, no permanent address: the present one is used then.
         if let Ok(Some(mac)) = sys::ethtool::permanent_mac(&nic) {
@@ -39,14 +44,15 @@ pub(crate) fn ask(reader: &Reader<'_>) {
     }
 }
 
-/// The addresses of `nic`; a line that is none is a warning.
-pub(crate) fn addresses(reader: &Reader<'_>, nic: &str) -> Vec<IpAddr> {
+/// The addresses of `nic`, bare and as they stand; a line that is none is a warning. Older
+/// recordings have no lengths of networks.
+pub(crate) fn addresses(reader: &Reader<'_>, nic: &str) -> Vec<(IpAddr, String)> {
     let path = addresses_path(nic);
     let text = reader.text(&path).unwrap_or_default();
     let mut addresses = Vec::new();
-    for line in text.lines() {
-        match line.trim().parse() {
-            Ok(address) => addresses.push(address),
+    for line in text.lines().map(str::trim).take(limits::NIC_ADDRESSES) {
+        match line.split('/').next().unwrap_or(line).parse() {
+            Ok(address) => addresses.push((address, line.to_owned())),
             Err(err) => reader.warn(&path, err),
         }
     }

@@ -1,30 +1,40 @@
 //! Network interfaces: those of hardware, bonds and VLANs, by Ironic's rule.
 
-use std::net::{IpAddr, Ipv6Addr};
+mod address;
+mod ethtool;
 
-use model::{
-    Mac,
-    inventory::{Nic, PciIds},
-};
+use std::path::{Path, PathBuf};
 
-use crate::{kernel, reader::Reader};
+use model::inventory::{Bond, Duplex, Infiniband, Medium, Nic, Onboard, Sriov, Vlan};
+
+use crate::{Depth, kernel, limits, pci, reader::Reader};
+
+use address::Address;
 
 const NICS: &str = "sys/class/net";
 
-/// `ARPHRD_INFINIBAND` of `<linux/if_arp.h>`.
+/// `ARPHRD_ETHER` and `ARPHRD_INFINIBAND` of `<linux/if_arp.h>`.
+const ETHERNET: &str = "1";
 const INFINIBAND: &str = "32";
 
-/// What comes before the port's GUID in the DHCP client id of an InfiniBand
-/// interface (RFC 4390, in the form Ironic's agent sends).
-const INFINIBAND_CLIENT_ID: &str = "ff:00:00:00:00:00:02:00:00:02:c9:00:";
-
-pub(crate) fn read(reader: &Reader<'_>) -> Vec<Nic> {
-    reader
-        .list(NICS)
-        .iter()
-        .filter(|name| counts(reader, name))
-        .filter_map(|name| nic(reader, name))
-        .collect()
+/// Interfaces by name. `Whole` asks their drivers too.
+pub(crate) fn read(reader: &Reader<'_>, depth: Depth) -> Vec<Nic> {
+    let all = reader.list(NICS);
+    let mut names: Vec<_> = all.iter().filter(|name| counts(reader, name)).collect();
+    if names.len() > limits::NICS {
+        reader.warn(NICS, format_args!("has more than {} interfaces", limits::NICS));
+        names.truncate(limits::NICS);
+    }
+    let mut nics: Vec<_> = names.into_iter().filter_map(|name| nic(reader, name)).collect();
+    for nic in &mut nics {
+        if nic.device.is_none() && nic.bond.is_none() {
+            nic.vlan = vlan(reader, &nic.name, &all);
+        }
+        if depth == Depth::Whole && nic.device.is_some() {
+            ask_driver(reader, nic);
+        }
+    }
+    nics
 }
 
 /// True for what has hardware below it, and for bonds and VLANs.
@@ -35,145 +45,144 @@ fn counts(reader: &Reader<'_>, name: &str) -> bool {
         || is_vlan()
 }
 
+/// What files say of the interface `name`.
 fn nic(reader: &Reader<'_>, name: &str) -> Option<Nic> {
-    let of = |attribute: &str| format!("{NICS}/{name}/{attribute}");
-    let address = Address::read(reader, name)?;
-    let ids = reader
-        .text(of("device/vendor"))
-        .zip(reader.text(of("device/device")))
-        .map(|(vendor, product)| PciIds { vendor, product });
+    let place = Path::new(NICS).join(name);
+    let of = |attribute: &str| place.join(attribute);
+    let medium = medium(reader, &place);
+    let address = Address::read(reader, name, medium == Medium::Infiniband)?;
     let addresses = kernel::addresses(reader, name);
-    Some(Nic {
+    let mut nic = Nic {
         mac: address.mac,
-        client_id: address.client_id,
-        ipv4: addresses.iter().find_map(|address| match address {
-            IpAddr::V4(v4) => Some(*v4),
-            IpAddr::V6(_) => None,
-        }),
-        ipv6: ipv6(&addresses, name),
+        present_mac: address.present,
+        client_id: address.client_id(),
+        infiniband: address.guid.map(|guid| infiniband(reader, &place, guid)),
+        medium,
+        ipv4: address::ipv4(&addresses),
+        ipv6: address::ipv6(&addresses, name),
+        addresses: addresses.into_iter().map(|(_, with_prefix)| with_prefix).collect(),
         has_carrier: reader.text(of("carrier")).as_deref() == Some("1"),
-        speed_mbps: speed(reader, name),
-        pci_address: pci_address(reader, name),
-        device: reader.link_name(of("device")),
-        driver: reader.link_name(of("device/driver")),
-        ids,
+        speed_mbps: speed(reader, of("speed")),
+        duplex: duplex(reader, of("duplex")),
+        mtu: reader.number(of("mtu")),
+        port: reader.text(of("phys_port_name")).or_else(|| reader.text(of("phys_port_id"))),
+        switch: reader.text(of("phys_switch_id")),
+        controller: reader.link_name(of("master")),
+        bond: bond(reader, &of("bonding")),
         name: name.to_owned(),
         ..Nic::default()
-    })
+    };
+    if reader.exists(of("device")) {
+        describe_device(reader, &of("device"), &mut nic);
+    }
+    Some(nic)
+}
+
+/// What the device below the interface says.
+fn describe_device(reader: &Reader<'_>, device: &Path, nic: &mut Nic) {
+    nic.device = reader.link_name(device);
+    nic.bus = reader.link_name(device.join("subsystem"));
+    nic.driver = reader.link_name(device.join("driver"));
+    if nic.bus.as_deref() != Some("usb") {
+        nic.ids = pci::ids(reader, device, "vendor", "device");
+    }
+    nic.rdma = reader.list(device.join("infiniband"));
+    let Some(function) = reader.real(device).and_then(|place| pci::function(&place)) else { return };
+    nic.pci_address = pci::address_in(&function);
+    nic.subsystem = pci::subsystem(reader, &function);
+    nic.numa_node = pci::numa_node(reader, &function);
+    nic.physical_function = reader.link_name(function.join("physfn"));
+    nic.sriov = reader
+        .number(function.join("sriov_totalvfs"))
+        .map(|total| Sriov { total, enabled: reader.number(function.join("sriov_numvfs")).unwrap_or(0) });
+    nic.onboard = onboard(reader, &function);
+}
+
+/// What only the driver knows; a present speed as sysfs has it stays.
+fn ask_driver(reader: &Reader<'_>, nic: &mut Nic) {
+    let driver = ethtool::driver(reader, &nic.name);
+    nic.driver_version = driver.version;
+    nic.firmware_version = driver.firmware;
+    let link = ethtool::link(reader, &nic.name);
+    nic.speed_mbps = nic.speed_mbps.or(link.speed_mbps);
+    nic.duplex = nic.duplex.or(link.duplex);
+    nic.maximum_speed_mbps = link.maximum_speed_mbps;
+    nic.autonegotiation = link.autonegotiation;
+}
+
+fn medium(reader: &Reader<'_>, place: &Path) -> Medium {
+    match reader.text(place.join("type")).as_deref() {
+        Some(INFINIBAND) => Medium::Infiniband,
+        Some(ETHERNET) if reader.exists(place.join("phy80211")) => Medium::Wireless,
+        Some(ETHERNET) | None => Medium::Ethernet,
+        Some(_) => Medium::Other,
+    }
 }
 
 /// A NIC that is down says -1 or `EINVAL`; both mean that it does not know.
-fn speed(reader: &Reader<'_>, name: &str) -> Option<u32> {
-    let speed: i64 = reader.number(format!("{NICS}/{name}/speed"))?;
+fn speed(reader: &Reader<'_>, path: PathBuf) -> Option<u32> {
+    let speed: i64 = reader.number(path)?;
     u32::try_from(speed).ok().filter(|speed| *speed > 0 && *speed != u32::MAX)
 }
 
-struct Address {
-    mac: Mac,
-    client_id: Option<String>,
-}
-
-impl Address {
-    fn read(reader: &Reader<'_>, name: &str) -> Option<Self> {
-        let path = format!("{NICS}/{name}/address");
-        let text = reader.required_text(&path)?;
-        if reader.text(format!("{NICS}/{name}/type")).as_deref() == Some(INFINIBAND) {
-            let address = Self::infiniband(&text);
-            if address.is_none() {
-                reader.warn(&path, format_args!("{text:?} is not an InfiniBand address"));
-            }
-            return address;
-        }
-        let present = text.parse::<Mac>().map_err(|err| reader.warn(&path, err)).ok()?;
-        let permanent = reader.text(kernel::permanent_mac_path(name)).and_then(|text| text.parse().ok());
-        let mac: Mac = permanent.unwrap_or(present);
-        if mac.0[0] == SPOOFED {
-            reader.warn(&path, format_args!("{mac} is not an address of hardware; interface left out"));
-            return None;
-        }
-        Some(Self { mac, client_id: None })
-    }
-
-    /// Twenty bytes end in the port's GUID, eight bytes; the Ethernet-like MAC
-    /// is its first and last three.
-    fn infiniband(text: &str) -> Option<Self> {
-        let bytes: Vec<&str> = text.split(':').collect();
-        let guid = bytes.get(12..20).filter(|_| bytes.len() == 20)?;
-        let mac = [&guid[..3], &guid[5..]].concat().join(":").parse().ok()?;
-        Some(Self { mac, client_id: Some(format!("{INFINIBAND_CLIENT_ID}{}", guid.join(":"))) })
+fn duplex(reader: &Reader<'_>, path: PathBuf) -> Option<Duplex> {
+    match reader.text(path)?.as_str() {
+        "half" => Some(Duplex::Half),
+        "full" => Some(Duplex::Full),
+        _ => None, // "unknown"
     }
 }
 
-/// Ironic's agent leaves out interfaces whose MAC begins so: generated ones.
-const SPOOFED: u8 = 0xfa;
-
-/// A global address before a link-local one, which needs its scope.
-fn ipv6(addresses: &[IpAddr], name: &str) -> Option<String> {
-    let all = || {
-        addresses.iter().filter_map(|address| match address {
-            IpAddr::V6(v6) => Some(v6),
-            IpAddr::V4(_) => None,
-        })
-    };
-    let is_link_local = |v6: &&Ipv6Addr| v6.is_unicast_link_local();
-    let global = all().find(|v6| !is_link_local(v6)).map(Ipv6Addr::to_string);
-    global.or_else(|| all().find(is_link_local).map(|v6| format!("{v6}%{name}")))
+/// The port of an InfiniBand adapter that has `guid`.
+fn infiniband(reader: &Reader<'_>, place: &Path, guid: String) -> Infiniband {
+    // Counted from 0 here and from 1 by the adapter.
+    let port = reader.number(place.join("dev_port")).and_then(|port: u32| port.checked_add(1));
+    let adapters = place.join("device/infiniband");
+    let adapter = reader.list(&adapters).first().cloned();
+    let state = adapter
+        .zip(port)
+        .and_then(|(adapter, port)| reader.text(adapters.join(adapter).join(format!("ports/{port}/state"))));
+    // `4: ACTIVE`
+    let state = state.and_then(|state| Some(state.split_once(": ")?.1.to_owned()));
+    Infiniband { guid, port, state }
 }
 
-/// The nearest PCI function above the interface: virtio devices sit below theirs.
-fn pci_address(reader: &Reader<'_>, name: &str) -> Option<String> {
-    let device = format!("{NICS}/{name}/device");
-    if !reader.exists(&device) {
+fn bond(reader: &Reader<'_>, place: &Path) -> Option<Bond> {
+    if !reader.exists(place) {
         return None;
     }
-    let real = reader.real(&device)?;
-    let names = real.iter().rev().filter_map(|name| name.to_str());
-    names.into_iter().find(|name| is_pci_address(name)).map(str::to_owned)
+    // `802.3ad 4`: a name and its number.
+    let first = |text: String| text.split_whitespace().next().map(str::to_owned);
+    Some(Bond {
+        mode: reader.text(place.join("mode")).and_then(first),
+        members: reader
+            .text(place.join("slaves"))
+            .map(|names| names.split_whitespace().take(limits::NICS).map(str::to_owned).collect())
+            .unwrap_or_default(),
+        active: reader.text(place.join("active_slave")),
+        primary: reader.text(place.join("primary")).and_then(first),
+        up: reader.text(place.join("mii_status")).map(|status| status == "up"),
+    })
 }
 
-/// `0000:3b:00.0`; the domain may have more digits (VMD).
-fn is_pci_address(name: &str) -> bool {
-    let hex = |text: &str, length: usize| text.len() >= length && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut parts = name.split([':', '.']);
-    let mut part = |length| parts.next().is_some_and(|text| hex(text, length));
-    part(4) && part(2) && part(2) && part(1) && parts.next().is_none()
+/// Of an interface that has a VLAN's name: its number, if it is one, and what is below it.
+fn vlan(reader: &Reader<'_>, name: &str, all: &[String]) -> Option<Vlan> {
+    let path = kernel::vlan_path(name);
+    let answer = reader.ask(&path, &|| Ok(sys::net::vlan_id(name)?.to_string().into_bytes()))?;
+    let id = std::str::from_utf8(&answer).ok().and_then(|text| text.trim().parse().ok());
+    if id.is_none() {
+        reader.warn(path, "is not the number of a VLAN");
+    }
+    let index = |name: &str, attribute: &str| reader.number::<u32>(format!("{NICS}/{name}/{attribute}"));
+    let below = index(name, "iflink")?;
+    let parent = all.iter().find(|other| *other != name && index(other, "ifindex") == Some(below));
+    Some(Vlan { id: id?, parent: parent.cloned() })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pci_address_is_told_from_other_names() {
-        for (name, is) in [
-            ("0000:3b:00.0", true),
-            ("10000:e1:00.0", true),
-            ("virtio0", false),
-            ("1-2:1.0", false),
-            ("pci0000:3a", false),
-        ] {
-            assert_eq!(is_pci_address(name), is, "{name}");
-        }
-    }
-
-    #[test]
-    fn an_infiniband_port_has_a_mac_and_a_client_id() {
-        let text = "80:00:02:08:fe:80:00:00:00:00:00:00:24:8a:07:03:00:91:f3:c2";
-        let address = Address::infiniband(text).expect("an InfiniBand address");
-        assert_eq!(address.mac.to_string(), "24:8a:07:91:f3:c2");
-        assert_eq!(
-            address.client_id.as_deref(),
-            Some("ff:00:00:00:00:00:02:00:00:02:c9:00:24:8a:07:03:00:91:f3:c2")
-        );
-        assert!(Address::infiniband("80:00").is_none());
-    }
-
-    #[test]
-    fn a_global_address_goes_before_a_link_local_one() {
-        let addresses: Vec<IpAddr> =
-            ["10.0.0.1", "fe80::1", "2001:db8::5"].map(|text| text.parse().expect("an address")).into();
-        assert_eq!(ipv6(&addresses, "eth0").as_deref(), Some("2001:db8::5"));
-        assert_eq!(ipv6(&addresses[..2], "eth0").as_deref(), Some("fe80::1%eth0"));
-        assert_eq!(ipv6(&addresses[..1], "eth0"), None);
-    }
+/// ACPI's number before that of SMBIOS, as the kernel and udev have it.
+fn onboard(reader: &Reader<'_>, function: &Path) -> Option<Onboard> {
+    let number = |attribute: &str| reader.number(function.join(attribute));
+    let index = number("acpi_index").or_else(|| number("index"));
+    let label = reader.text(function.join("label"));
+    (index.is_some() || label.is_some()).then_some(Onboard { index, label })
 }
