@@ -21,7 +21,7 @@ pub use bmc::{Bmc, BmcIpv6, BmcLan};
 pub use board::{Board, Chassis, Firmware, Hardware, OnboardDevice, Slot, Socket, SystemVendor};
 pub use boot::{Boot, BootEntry, BootMode};
 pub use cpu::{Cache, Core, CoreKind, Cpu, Frequency, NumaNode, Vulnerability};
-pub use disk::{Disk, DiskKind, Health, Namespace, Partition, Transport, Wwn};
+pub use disk::{AtaSecurity, Disk, DiskKind, Health, Namespace, Partition, Transport, Wwn};
 pub use lldp::{Neighbour, NeighbourVlan, Tlv};
 pub use memory::{CxlMemory, Memory, MemoryModule, PersistentMemory};
 pub use nic::{Bond, Duplex, Infiniband, Medium, Nic, Onboard, Sriov, Vlan};

@@ -48,8 +48,18 @@ pub struct Disk {
     pub pci_address: Option<String>,
     /// The NUMA node its controller is near.
     pub numa_node: Option<u32>,
+    /// Where a person finds it: `Slot 01` of an enclosure, or the name of a PCI slot.
+    pub slot: Option<String>,
     /// `host-aware` or `host-managed`; `None` for a disk without zones.
     pub zoned: Option<String>,
+    /// How it guards each block, such as `T10-DIF-TYPE1-CRC`; `None` where it does not.
+    pub integrity: Option<String>,
+    /// True when it acknowledges writes before they are durable.
+    pub write_cache: Option<bool>,
+    /// How much one discard covers; `None` where it knows none. A hint, and no erase.
+    pub discard: Option<Bytes>,
+    /// How much one command makes zero; `None` where the kernel has to write zeros.
+    pub write_zeroes: Option<Bytes>,
     /// What it is as an NVMe namespace.
     pub namespace: Option<Namespace>,
     /// Disks it is made of: members of a RAID, paths of a multipath map.
@@ -62,8 +72,10 @@ pub struct Disk {
     pub signatures: Vec<String>,
     /// How it is, as it says itself.
     pub health: Option<Health>,
-    /// How it can be erased: `nvme-sanitize-crypto`, `ata-secure-erase-enhanced`.
+    /// How it erases itself, best first: `nvme.sanitize.crypto`, `ata.security-erase.normal`.
     pub erase: Vec<String>,
+    /// What an ATA drive says of its passwords.
+    pub security: Option<AtaSecurity>,
 }
 
 /// A partition.
@@ -104,6 +116,21 @@ pub struct Namespace {
     pub uuid: Option<String>,
 }
 
+/// The security feature set of an ATA drive, as it is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtaSecurity {
+    /// A password is set.
+    pub enabled: bool,
+    /// Data is refused until it is given.
+    pub locked: bool,
+    /// No password can be set before the next power cycle, and so nothing erased with one.
+    pub frozen: bool,
+    /// How long SECURITY ERASE takes by the drive's own word, in minutes.
+    pub erase_minutes: Option<u64>,
+    /// The same for the enhanced one.
+    pub enhanced_erase_minutes: Option<u64>,
+}
+
 /// How a disk is, as it says itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -119,12 +146,16 @@ pub struct Health {
     pub available_spare: Option<u32>,
     /// Hours it was on.
     pub power_on_hours: Option<u64>,
+    /// How often it was switched on.
+    pub power_cycles: Option<u64>,
     /// Losses of power it was not told of.
     pub unsafe_shutdowns: Option<u64>,
     /// Reads and writes it could not do.
     pub media_errors: Option<u64>,
     /// Sectors taken from the spare ones, or waiting for it.
     pub reallocated_sectors: Option<u64>,
+    /// What was written to it in its life.
+    pub written: Option<Bytes>,
 }
 
 impl Disk {
