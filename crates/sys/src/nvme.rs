@@ -14,10 +14,14 @@ pub const IDENTIFY_LENGTH: usize = 4096;
 /// The length of the Sanitize Status log page, in bytes.
 pub const SANITIZE_LOG_LENGTH: usize = 512;
 
+/// The length of the SMART / Health Information log page, in bytes.
+pub const HEALTH_LOG_LENGTH: usize = 512;
+
 const OPCODE_GET_LOG_PAGE: u8 = 0x02;
 const OPCODE_IDENTIFY: u8 = 0x06;
 const OPCODE_FORMAT: u8 = 0x80;
 const OPCODE_SANITIZE: u8 = 0x84;
+const HEALTH_LOG: u32 = 0x02;
 const SANITIZE_STATUS_LOG: u32 = 0x81;
 const EVERY_NAMESPACE: u32 = 0xffff_ffff;
 /// A controller answers this in milliseconds, also while it sanitizes; one that does not is gone.
@@ -101,6 +105,33 @@ pub fn identify_controller(fd: impl AsFd) -> Result<Vec<u8>, AdminError> {
     identify(fd, 0, 0x01)
 }
 
+/// The same, of a controller that has `timeout_ms` to answer.
+///
+/// # Errors
+/// [`AdminError`].
+pub fn identify_controller_within(fd: impl AsFd, timeout_ms: u32) -> Result<Vec<u8>, AdminError> {
+    let command =
+        AdminCommand { opcode: OPCODE_IDENTIFY, cdw10: 0x01, timeout_ms, ..AdminCommand::default() };
+    ask(fd, command, IDENTIFY_LENGTH)
+}
+
+/// The SMART / Health Information log page of the controller (`NVME_IOCTL_ADMIN_CMD`,
+/// Get Log Page 02h), which has `timeout_ms` to answer.
+///
+/// # Errors
+/// [`AdminError`].
+pub fn health_log(fd: impl AsFd, timeout_ms: u32) -> Result<Vec<u8>, AdminError> {
+    const DWORDS: u32 = 512 / 4 - 1;
+    let command = AdminCommand {
+        opcode: OPCODE_GET_LOG_PAGE,
+        nsid: EVERY_NAMESPACE,
+        cdw10: HEALTH_LOG | DWORDS << 16,
+        timeout_ms,
+        ..AdminCommand::default()
+    };
+    ask(fd, command, HEALTH_LOG_LENGTH)
+}
+
 /// The Identify Namespace data of `nsid` (CNS 00h).
 ///
 /// # Errors
@@ -166,7 +197,9 @@ fn ask(fd: impl AsFd, mut command: AdminCommand, length: usize) -> Result<Vec<u8
     // Exposed: the kernel writes through the number, which the compiler cannot see.
     command.addr = data.as_mut_ptr().expose_provenance() as u64;
     command.data_len = u32::try_from(length).map_err(too_long)?;
-    command.timeout_ms = ANSWER_TIMEOUT_MS;
+    if command.timeout_ms == 0 {
+        command.timeout_ms = ANSWER_TIMEOUT_MS;
+    }
     run(fd, command)?;
     Ok(data)
 }
@@ -212,7 +245,8 @@ mod tests {
         assert_eq!(namespace_id(&file).expect_err("not NVMe").raw_os_error(), Some(25 /* ENOTTY */));
         let Err(AdminError::Kernel(err)) = identify_controller(&file) else { panic!("not NVMe") };
         assert_eq!(err.raw_os_error(), Some(25 /* ENOTTY */));
-        for outcome in [sanitize_log(&file).map(drop), sanitize(&file, 2, 0)] {
+        for outcome in [sanitize_log(&file).map(drop), health_log(&file, 9).map(drop), sanitize(&file, 2, 0)]
+        {
             assert!(matches!(outcome, Err(AdminError::Kernel(_))), "{outcome:?}");
         }
     }

@@ -120,10 +120,18 @@ fn said(_: nix::Error) -> io::Error {
 /// `ENOTSUPP` (524, which libc cannot name), `ENOTTY`, `EINVAL` or `EOPNOTSUPP` when the
 /// device or its driver has no Opal; `EACCES` without `CAP_SYS_ADMIN`.
 pub fn status(fd: impl AsFd) -> io::Result<Status> {
+    flags(fd).map(Status::of_flags)
+}
+
+/// The same as the kernel's bits (`OPAL_FL_*`), for [`Status::of_flags`].
+///
+/// # Errors
+/// As [`status`].
+pub fn flags(fd: impl AsFd) -> io::Result<u32> {
     let mut status = RawStatus::default();
     // SAFETY: the kernel writes one RawStatus through the pointer, which outlives the call.
     unsafe { raw::get_status(fd.as_fd().as_raw_fd(), &raw mut status) }.map_err(said)?;
-    Ok(Status::of_flags(status.flags))
+    Ok(status.flags)
 }
 
 /// Level 0 Discovery as the drive sent it, into `buffer`; returns how much of it is
