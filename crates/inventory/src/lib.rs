@@ -26,6 +26,7 @@ mod reader;
 mod record;
 mod recording;
 mod root;
+mod signatures;
 pub mod smbios;
 mod tpm;
 mod usb;
@@ -105,6 +106,9 @@ fn scan_with(reader: &Reader<'_>, options: &Options) -> Inventory {
         bmc: if whole { bmc::read(reader) } else { None },
         warnings: Vec::new(),
     };
+    if whole {
+        signatures::read(reader, &mut inventory.disks);
+    }
     inventory.warnings = reader.warnings();
     inventory
 }
