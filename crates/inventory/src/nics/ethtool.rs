@@ -30,7 +30,7 @@ const TEXT: usize = 32;
 const SPEED: usize = 4;
 const DUPLEX: usize = 8;
 const AUTONEGOTIATION: usize = 11;
-const WORDS: usize = 18;
+const WORDS: usize = 15;
 /// The fixed part, behind which the mask of supported modes begins.
 const SUPPORTED: usize = 48;
 /// `SPEED_UNKNOWN`.
