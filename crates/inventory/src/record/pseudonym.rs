@@ -66,10 +66,14 @@ fn replace_in(path: &Path, content: &[u8], stand_ins: &[StandIn]) -> Vec<u8> {
     }
 }
 
-/// Addresses are replaced as whole lines: one may be the beginning of another.
+/// Addresses are replaced as whole lines, but for the length of their network: one may be
+/// the beginning of another.
 fn replace_lines(content: &[u8], stand_ins: &[StandIn]) -> Vec<u8> {
     let of = |line: &[u8]| {
-        stand_ins.iter().find(|stand_in| stand_in.from == line).map(|stand_in| stand_in.to.clone())
+        let end = line.iter().position(|byte| *byte == b'/').unwrap_or(line.len());
+        let (address, length) = line.split_at(end);
+        let stand_in = stand_ins.iter().find(|stand_in| stand_in.from == address)?;
+        Some([stand_in.to.as_slice(), length].concat())
     };
     let lines: Vec<_> =
         content.split(|byte| *byte == b'\n').map(|line| of(line).unwrap_or(line.to_vec())).collect();
@@ -82,7 +86,7 @@ fn addresses(tree: &Tree) -> Vec<StandIn> {
     for (path, entry) in tree.entries().filter(|(path, _)| path.ends_with(ADDRESSES)) {
         let (Entry::File(content), true) = (entry, path.starts_with("kernel")) else { continue };
         let text = String::from_utf8_lossy(content);
-        let here = text.lines().filter_map(|line| line.trim().parse().ok());
+        let here = text.lines().filter_map(|line| line.trim().split('/').next()?.parse().ok());
         found.extend(here.filter(|address: &IpAddr| !address.is_loopback()));
     }
     model::order::sort(&mut found);
