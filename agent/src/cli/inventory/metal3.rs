@@ -5,6 +5,9 @@
 use model::inventory::{self as facts, Inventory, Transport};
 use serde::Serialize;
 
+/// Metal3 refuses higher numbers.
+const LAST_VLAN: u16 = 4094;
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HardwareDetails {
@@ -56,8 +59,32 @@ struct Nic {
     ip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     speed_gbps: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vlans: Vec<Vlan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan_id: Option<u16>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pxe: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lldp: Option<Lldp>,
+}
+
+#[derive(Serialize, Clone)]
+struct Vlan {
+    id: u16,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+}
+
+#[derive(Serialize, Clone)]
+#[serde(rename_all = "camelCase")]
+struct Lldp {
+    #[serde(rename = "switchID", skip_serializing_if = "Option::is_none")]
+    switch: Option<String>,
+    #[serde(rename = "portID", skip_serializing_if = "Option::is_none")]
+    port: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    switch_system_name: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -131,14 +158,28 @@ fn nics(nic: &facts::Nic, pxe: bool) -> Vec<Nic> {
     if addresses.is_empty() {
         addresses.push(None);
     }
+    let switch = nic.neighbour.as_ref();
+    let vlans = switch.map(|switch| switch.vlans.as_slice()).unwrap_or_default().iter();
+    let vlans: Vec<_> = vlans
+        .filter(|vlan| vlan.id <= LAST_VLAN)
+        .map(|vlan| Vlan { id: vlan.id, name: vlan.name.clone() })
+        .collect();
     let entry = |ip| Nic {
         name: nic.name.clone(),
         model: nic.ids.as_ref().map(|ids| format!("{} {}", ids.vendor, ids.product)),
         mac: nic.mac.to_string(),
         pci_address: nic.pci_address.clone(),
         ip,
-        speed_gbps: nic.speed_mbps.map(|speed| speed / 1000),
+        // What it can do goes before what it does just now, as in Ironic's form.
+        speed_gbps: nic.maximum_speed_mbps.or(nic.speed_mbps).map(|speed| speed / 1000),
+        vlans: vlans.clone(),
+        vlan_id: switch.and_then(|switch| switch.untagged_vlan).filter(|vlan| *vlan <= LAST_VLAN),
         pxe,
+        lldp: switch.map(|switch| Lldp {
+            switch: switch.chassis_id.clone(),
+            port: switch.port_id.clone(),
+            switch_system_name: switch.system_name.clone(),
+        }),
     };
     addresses.into_iter().map(entry).collect()
 }
@@ -185,4 +226,52 @@ impl From<&facts::Cpu> for Cpu {
 #[expect(clippy::cast_precision_loss, reason = "no clock has 2^53 kHz")]
 fn megahertz(frequency: facts::Frequency) -> f64 {
     frequency.0 as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{
+        Mac,
+        inventory::{Boot, Neighbour, NeighbourVlan},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_nic_is_told_once_for_each_address_with_the_switch_beyond() {
+        let text = |text: &str| Some(text.to_owned());
+        let vlan = |id, name: &str| NeighbourVlan { id, name: name.to_owned() };
+        let machine = Inventory {
+            boot: Boot { interface: text("01-02-00-00-00-00-01"), ..Boot::default() },
+            nics: vec![facts::Nic {
+                name: "eno1".to_owned(),
+                mac: Mac([2, 0, 0, 0, 0, 1]),
+                ipv4: Some([10, 0, 0, 5].into()),
+                ipv6: text("fe80::1%eno1"),
+                speed_mbps: Some(1000),
+                maximum_speed_mbps: Some(25_000),
+                neighbour: Some(Neighbour {
+                    chassis_id: text("88:5a:92:ec:54:59"),
+                    port_id: text("Ethernet1/18"),
+                    untagged_vlan: Some(4095),
+                    vlans: vec![vlan(101, "lab"), vlan(4095, "none")],
+                    ..Neighbour::default()
+                }),
+                ..facts::Nic::default()
+            }],
+            cpu: facts::Cpu { flags: vec!["vme".to_owned(), "fpu".to_owned()], ..facts::Cpu::default() },
+            ..Inventory::default()
+        };
+        let details = serde_json::to_value(HardwareDetails::from(&machine)).expect("plain data");
+        let nic = |ip: &str| {
+            json!({
+                "name": "eno1", "mac": "02:00:00:00:00:01", "ip": ip, "speedGbps": 25, "pxe": true,
+                "vlans": [{"id": 101, "name": "lab"}],
+                "lldp": {"switchID": "88:5a:92:ec:54:59", "portID": "Ethernet1/18"},
+            })
+        };
+        assert_eq!(details["nics"], json!([nic("10.0.0.5"), nic("fe80::1")]));
+        assert_eq!(details["cpu"]["flags"], json!(["fpu", "vme"]), "Metal3 sorts them");
+    }
 }

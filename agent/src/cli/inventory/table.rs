@@ -1,145 +1,125 @@
-//! An inventory on one screen, for a person.
+//! An inventory on one screen, for a person: what the machine is, what is in it,
+//! what is wrong with it. Like disks share a line when there are many; everything
+//! is in the JSON.
 
-use std::fmt::Write as _;
+mod devices;
+mod disks;
+mod machine;
+mod network;
 
-use model::inventory::{BootMode, Cpu, Disk, DiskKind, Inventory, Memory, Nic, Transport, Warning};
+use model::inventory::{Inventory, Warning};
 
-/// Warnings shown; the JSON has them all.
+/// Columns of a line; what is longer is cut.
+const WIDTH: usize = 120;
+
+/// Warnings shown.
 const WARNINGS: usize = 8;
 
+/// Rows of cells; those in a column are as wide as the widest of them.
+type Rows = Vec<Vec<String>>;
+
 pub(super) fn draw(inventory: &Inventory) -> String {
-    let vendor = &inventory.system_vendor;
-    let firmware = &vendor.firmware;
-    let mut head = vec![
-        row("machine", &[&vendor.manufacturer, &vendor.product_name]),
-        row("serial", &[&vendor.serial_number]),
-        row("firmware", &[&firmware.vendor, &firmware.version, &firmware.build_date]),
-        vec!["booted".to_owned(), booted(inventory)],
-        vec!["cpu".to_owned(), cpu(&inventory.cpu)],
-        vec!["memory".to_owned(), memory(&inventory.memory)],
-    ];
-    head.retain(|row| !row[1].is_empty());
-    let mut text = columns(&head, "");
-    section(&mut text, "disks", inventory.disks.iter().map(disk).collect());
-    section(&mut text, "network", inventory.nics.iter().map(nic).collect());
-    section(&mut text, "could not be read", inventory.warnings.iter().take(WARNINGS).map(warning).collect());
-    if let Some(more) = inventory.warnings.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
-        text.push_str(&format!("  and {more} more: --format json\n"));
-    }
+    let mut text = String::new();
+    columns(&mut text, &machine::rows(inventory), "");
+    section(&mut text, "disks", &disks::rows(&inventory.disks));
+    section(&mut text, "network", &network::rows(&inventory.nics));
+    section(&mut text, "neighbours", &network::neighbours(&inventory.nics));
+    section(&mut text, "devices", &devices::rows(inventory));
+    section(&mut text, "worth a look", &devices::notices(inventory));
+    section(&mut text, "could not be read", &warnings(&inventory.warnings));
     text
 }
 
-fn row(name: &str, parts: &[&Option<String>]) -> Vec<String> {
-    let known: Vec<&str> = parts.iter().filter_map(|part| part.as_deref()).collect();
-    vec![name.to_owned(), known.join(" ")]
+fn warnings(warnings: &[Warning]) -> Rows {
+    let shown = warnings.iter().take(WARNINGS);
+    let mut rows: Rows = shown.map(|warning| vec![warning.path.clone(), warning.reason.clone()]).collect();
+    more(&mut rows, warnings.len(), WARNINGS);
+    rows
 }
 
-fn booted(inventory: &Inventory) -> String {
-    let mode = match inventory.boot.mode {
-        BootMode::Bios => "BIOS",
-        BootMode::Uefi => "UEFI",
-    };
-    match inventory.boot_nic() {
-        Some(nic) => format!("by {mode} over {} ({})", nic.name, nic.mac),
-        None => format!("by {mode}"),
+/// Say that there are more than are shown.
+fn more(rows: &mut Rows, all: usize, shown: usize) {
+    if all > shown {
+        rows.push(vec![format!("and {} more: --format json", all - shown)]);
     }
 }
 
-fn cpu(cpu: &Cpu) -> String {
-    let model = cpu.model_name.as_deref().unwrap_or("unknown processor");
-    let (cores, threads) = (counted(cpu.cores, "core"), counted(cpu.threads, "thread"));
-    let mut text = format!("{} × {model}, {cores}, {threads}", cpu.sockets);
-    if cpu.online < cpu.threads {
-        let _ = write!(text, " ({} online)", cpu.online);
-    }
-    if let Some(frequency) = cpu.frequency {
-        let _ = write!(text, ", {} MHz", frequency.0 / 1000);
-    }
-    text + &cpu.architecture.as_ref().map(|architecture| format!(", {architecture}")).unwrap_or_default()
+/// What is known of `parts`, with `between` between.
+fn joined<const N: usize>(parts: [Option<String>; N], between: &str) -> String {
+    let known: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    known.join(between)
 }
 
-fn counted(number: u32, of: &str) -> String {
+/// `2 cores`, `1 core`.
+fn counted(number: usize, of: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {of}{plural}")
 }
 
-fn memory(memory: &Memory) -> String {
-    match (memory.physical, memory.total) {
-        (Some(physical), Some(total)) => format!("{physical}, {total} of it usable"),
-        (Some(physical), None) => physical.to_string(),
-        (None, Some(total)) => format!("{total} usable"),
-        (None, None) => String::new(),
-    }
+/// `4 × ` before what there are several of.
+fn times(number: usize, what: &str) -> String {
+    if number == 1 { what.to_owned() } else { format!("{number} × {what}") }
 }
 
-fn disk(disk: &Disk) -> Vec<String> {
-    let kind = match disk.kind {
-        DiskKind::Disk if disk.rotational => "HDD",
-        DiskKind::Disk => "SSD",
-        DiskKind::Raid => "RAID",
-        DiskKind::Multipath => "multipath",
-        DiskKind::Loop => "loop",
-    };
-    let read_only = if disk.read_only { ", read-only" } else { "" };
-    vec![
-        disk.name.clone(),
-        disk.size.to_string(),
-        kind.to_owned() + read_only,
-        disk.transport.map_or("-", Transport::as_str).to_owned(),
-        [&disk.vendor, &disk.model]
-            .into_iter()
-            .filter_map(|part| part.as_deref())
-            .collect::<Vec<_>>()
-            .join(" "),
-        disk.serial.clone().unwrap_or_default(),
-        disk.by_path
-            .as_deref()
-            .map(|path| path.trim_start_matches("/dev/disk/by-path/"))
-            .unwrap_or_default()
-            .to_owned(),
-    ]
-}
-
-fn nic(nic: &Nic) -> Vec<String> {
-    let speed = nic.speed_mbps.map(|speed| match speed {
-        whole if whole % 1000 == 0 => format!("{} Gbit/s", whole / 1000),
-        odd => format!("{odd} Mbit/s"),
-    });
-    let addresses = nic.ipv4.map(|v4| v4.to_string()).into_iter().chain(nic.ipv6.clone());
-    vec![
-        nic.name.clone(),
-        nic.mac.to_string(),
-        if nic.has_carrier { "up" } else { "no carrier" }.to_owned(),
-        speed.unwrap_or_default(),
-        nic.driver.clone().unwrap_or_default(),
-        nic.pci_address.clone().unwrap_or_default(),
-        addresses.collect::<Vec<_>>().join(" "),
-    ]
-}
-
-fn warning(warning: &Warning) -> Vec<String> {
-    vec![warning.path.clone(), warning.reason.clone()]
-}
-
-fn section(text: &mut String, title: &str, rows: Vec<Vec<String>>) {
+fn section(text: &mut String, title: &str, rows: &Rows) {
     if !rows.is_empty() {
-        let _ = write!(text, "\n{title}\n{}", columns(&rows, "  "));
+        text.push('\n');
+        text.push_str(title);
+        text.push('\n');
+        columns(text, rows, "  ");
     }
 }
 
-/// Rows with their columns aligned; the last one is not padded.
-fn columns(rows: &[Vec<String>], indent: &str) -> String {
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let mut text = String::new();
+/// Rows with their columns aligned. A row of one cell is a sentence and may be
+/// as long as it likes.
+fn columns(text: &mut String, rows: &Rows, indent: &str) {
+    let cells =
+        |column: usize| rows.iter().filter(|row| row.len() > 1).filter_map(move |row| row.get(column));
+    let width = |column: usize| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..most).map(width).collect();
     for row in rows {
         let mut line = indent.to_owned();
-        for (column, cell) in row.iter().enumerate().filter(|(column, _)| width(*column) > 0) {
-            let _ = write!(line, "{cell:<width$}  ", width = width(column));
+        for (cell, width) in row.iter().zip(&widths) {
+            if *width > 0 || row.len() == 1 {
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', (width + 2).saturating_sub(cell.chars().count())));
+            }
         }
-        text.push_str(line.trim_end());
+        text.push_str(&cut(line.trim_end()));
         text.push('\n');
     }
+}
+
+/// At most [`WIDTH`] columns, and nothing that a terminal would obey: names come
+/// from devices.
+fn cut(line: &str) -> String {
+    let length = line.chars().count();
+    let kept = if length > WIDTH { WIDTH - 1 } else { length };
+    let mut text: String =
+        line.chars().take(kept).map(|each| if each.is_control() { '?' } else { each }).collect();
+    if kept < length {
+        text.push('…');
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_a_screen_and_none_moves_the_cursor() {
+        let rows = vec![
+            vec!["a".to_owned(), "\x1b[2J\u{9b}31m\n".to_owned(), "x".repeat(200)],
+            vec!["longer".to_owned(), String::new(), "y".to_owned()],
+            vec!["and 3 more".to_owned()],
+        ];
+        let mut text = String::new();
+        columns(&mut text, &rows, "  ");
+        assert!(!text.chars().any(|each| each.is_control() && each != '\n'), "{text:?}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.starts_with("  a       ?[2J?31m?  xxx"), "{text}");
+        assert!(text.ends_with("y\n  and 3 more\n"), "{text}");
+    }
 }
