@@ -12,12 +12,12 @@ CA_BUNDLE := etc/ssl/certs/ca-certificates.crt
 CA_FILE   := $(addprefix --file $(CA_BUNDLE)=,$(wildcard /$(CA_BUNDLE)))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps binaries dist images demo test check unit boot deny bench-image bench-erase clean
+.PHONY: help deps binaries dist images demo test check unit boot deny bench-image bench-erase bench-inventory clean
 
 help: ## print this list
 	@echo "Billet turns bare metal into running machines, and back."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: dist images ## the whole story on two virtual servers: boot, inspect, deploy, run, reclaim, erase
 	$(RELEASE)/billet-lab demo --billetd dist/billetd --agent dist/billet-agent --ramdisk dist/ramdisk-vm \
@@ -64,6 +64,11 @@ bench-erase: binaries ## our erase of one and of eight loop devices against ever
 	@scripts/install-deps.sh bench
 	$(CARGO) build --locked --release -p bench
 	$(RELEASE)/billet-bench erase $(BENCH)
+
+bench-inventory: binaries ## our inventory of a recorded server and of this host against lshw and the like, as root (BENCH="--commit")
+	@scripts/install-deps.sh bench
+	$(CARGO) build --locked --release -p bench
+	$(RELEASE)/billet-bench inventory $(BENCH)
 
 deps: ## install the Debian packages that are missing
 	@scripts/install-deps.sh

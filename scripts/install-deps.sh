@@ -22,10 +22,12 @@ packages="$packages mount ca-certificates"
 case "${1:-}" in
 '') ;;
 bench)
-	# The server, and the peers: each is somebody's way to fill a disk or to empty one. nginx starts a
+	# The server, and the peers: each is somebody's way to fill a disk, to empty one, or to know a machine. nginx starts a
 	# service of its own where there is an init, so it is not for everybody's machine; tests that
 	# want it say so when it is not there.
 	packages="$packages nginx-light bmap-tools nbdkit libnbd-bin qemu-block-extra curl pigz nwipe"
+	# What Ironic's agent asks to know a machine.
+	packages="$packages lshw dmidecode pciutils"
 	;;
 *)
 	echo "install-deps: unknown list $1" >&2

@@ -5,6 +5,7 @@
 //!                                     ├─▶ measure ─▶ row ─▶ report
 //! target (loop on tmpfs, on disk) ────┤   ours, peers, single stages
 //!                                     └─▶ measure ─▶ erase::row ─▶ erase::report
+//! a recorded server, this host ─────────▶ measure ─▶ inventory::report
 //! ```
 
 mod content;
@@ -12,6 +13,7 @@ mod document;
 mod erase;
 mod forms;
 mod image;
+mod inventory;
 mod measure;
 mod peers;
 mod program;
@@ -38,6 +40,8 @@ enum Job {
     Image(image::Args),
     /// Disks emptied, one and eight at once: ours, peers, and the disks' own rate.
     Erase(erase::Args),
+    /// Knowing a machine: ours, of a recorded server and this host, and the programs others ask.
+    Inventory(inventory::Args),
     /// Run a command and say what it cost. What `image` measures with.
     #[command(hide = true)]
     Measure(measure::Args),
@@ -53,6 +57,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().job {
         Job::Image(args) => image::run(&args),
         Job::Erase(args) => erase::run(&args),
+        Job::Inventory(args) => inventory::run(&args),
         Job::Measure(args) => measure::run(&args),
         Job::Stage { stage } => stages::run(&stage).map(|()| ExitCode::SUCCESS),
     }
