@@ -190,7 +190,7 @@ fn hfsplus(view: &View<'_>) -> Option<bool> {
 fn minix(view: &View<'_>) -> Option<bool> {
     const SUPER: u64 = 1024;
     let others = [(SUPER + 0x38, &[0x53, 0xef][..]), (SUPER, &[0xe2, 0xe1, 0xf5, 0xe0])];
-    if others.iter().any(|(at, mark)| view.has(*at, mark)) || in_page(view, b"SWAPSPACE2") {
+    if others.iter().any(|(at, mark)| view.has(*at, mark)) {
         return Some(false);
     }
     if view.le(SUPER + 24, 2)? == 0x4d5a || view.be(SUPER + 24, 2)? == 0x4d5a {

@@ -21,7 +21,10 @@ pub(super) fn md(view: &View<'_>) -> Option<bool> {
     for number in [View::le, View::be] {
         let size = number(view, old + 32, 4)? << 10;
         let fits = view.size >= size + RESERVED && old >= size;
-        if number(view, old, 4)? == MAGIC && fits && !tables::is_in_a_partition(view, old) {
+        if number(view, old, 4)? == MAGIC
+            && fits
+            && !tables::is_in_a_partition(view, old - size..old + RESERVED)
+        {
             return Some(true);
         }
     }
@@ -59,7 +62,7 @@ pub(super) fn zfs(view: &View<'_>) -> bool {
     let Some(last) = (view.size / LABEL * LABEL).checked_sub(LABEL) else { return false };
     let mut found = 0;
     for label in [0, LABEL, last.saturating_sub(LABEL), last] {
-        if label > LABEL && tables::is_in_a_partition(view, label) {
+        if label > LABEL && tables::is_in_a_partition(view, label..label + LABEL) {
             continue;
         }
         found += uberblocks(view, label + LABEL / 2);

@@ -1,6 +1,8 @@
 //! Partition tables, and the boot sectors that look like one.
 //! Layouts are those of `libblkid/src/partitions/`.
 
+use std::ops::Range;
+
 use crate::{gpt::crc32, mbr};
 
 use super::View;
@@ -96,16 +98,16 @@ fn entries_of(view: &View<'_>, lba: u64, last: u64) -> Option<Vec<(u64, u64)>> {
     Some(used.map(|entry| (number(entry, 32), number(entry, 40))).collect())
 }
 
-/// True when a partition covers byte `at`: what is there is the partition's.
-pub(super) fn is_in_a_partition(view: &View<'_>, at: u64) -> bool {
-    let lba = at / view.block;
+/// True when a partition covers `bytes`: what is there is the partition's.
+pub(super) fn is_in_a_partition(view: &View<'_>, bytes: Range<u64>) -> bool {
+    let (start, end) = (bytes.start / view.block, bytes.end.div_ceil(view.block));
     if let Some(entries) = gpt_entries(view) {
-        return entries.iter().any(|(first, last)| (*first..=*last).contains(&lba));
+        return entries.iter().any(|(first, last)| *first <= start && end <= last.saturating_add(1));
     }
     let sector = view.bytes(0, 512).unwrap_or_default();
     let covers = |primary: &mbr::Primary| {
         let first = u64::from(primary.start_blocks);
-        (first..first + u64::from(primary.length_blocks)).contains(&lba)
+        first <= start && end <= first + u64::from(primary.length_blocks)
     };
     mbr::is_present(&sector) && is_dos(view, &sector) && mbr::partitions(&sector).iter().any(covers)
 }
