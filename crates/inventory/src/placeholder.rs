@@ -10,13 +10,13 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
     says_nothing(text) || is_one_letter(text) || is_counting(text) || is_phrase(text) || is_field_name(text)
 }
 
-/// Nothing but marks, zeros and x: `0x0000`, `....`, `--`.
+/// Nothing but marks, zeros and x: `0x0000`, `....`, `--`. A single X is a name.
 fn says_nothing(text: &str) -> bool {
     let means = |c: char| match c {
         '0' | 'x' | 'X' | '\u{fffd}' => false,
         c => c.is_ascii_alphanumeric() || !c.is_ascii(),
     };
-    !text.chars().any(means)
+    !text.chars().any(means) && !text.eq_ignore_ascii_case("x")
 }
 
 /// One letter again and again: `FFFFFFFF`, `0xffffffff`.
@@ -240,12 +240,13 @@ mod tests {
     ];
 
     /// So do these, and they are names.
-    const SOMETHING: [&str; 37] = [
+    const SOMETHING: [&str; 38] = [
         "0123-x",
         "7XK2P3Z",
         "1",
         "01",
         "A",
+        "X",
         "A00",
         "1.0",
         "0001",

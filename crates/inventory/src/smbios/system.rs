@@ -27,15 +27,13 @@ fn release(told: &Structure<'_>, at: usize) -> Option<String> {
     (major != u8::MAX || minor != u8::MAX).then(|| format!("{major}.{minor}"))
 }
 
-/// In units of 64 KiB, less one; or in MiB or GiB at another place.
+/// In units of 64 KiB, less one; or, since 3.1, in MiB or GiB at another place.
 fn rom_size(told: &Structure<'_>) -> Option<Bytes> {
-    let size = match told.byte(0x09)? {
-        u8::MAX => match (told.word(0x18)?, told.word(0x18)? >> 14) {
-            (size, 0) => u64::from(size) << 20,
-            (size, 1) => u64::from(size & 0x3fff) << 30,
-            _ => return None,
-        },
-        units => (u64::from(units) + 1) << 16,
+    let size = match (told.byte(0x09)?, told.word(0x18)) {
+        (u8::MAX, Some(size)) if size >> 14 == 0 => u64::from(size) << 20,
+        (u8::MAX, Some(size)) if size >> 14 == 1 => u64::from(size & 0x3fff) << 30,
+        (u8::MAX, Some(_)) => return None,
+        (units, _) => (u64::from(units) + 1) << 16,
     };
     Some(Bytes(size)).filter(|size| size.0 > 0)
 }
