@@ -1,16 +1,28 @@
 //! Disks an image may be written to: which block devices count, and what each is.
 
+mod duplicates;
+mod namespace;
+mod place;
+mod queue;
+mod stack;
+mod transport;
+
 use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use disk::Facts;
-use model::inventory::{Disk, DiskKind, Transport};
+use model::inventory::{Disk, DiskKind};
 
-use crate::{by_path, identity, reader::Reader};
+pub(crate) use self::transport::ScsiAddress;
+use crate::{
+    Depth, Options, by_path,
+    drive::{Drive, Kind, Patience},
+    identity,
+    reader::Reader,
+};
 
 const BLOCK: &str = "sys/block";
 
@@ -18,9 +30,27 @@ const BLOCK: &str = "sys/block";
 /// drives, network block devices without a server, MTD.
 const NEVER: [&str; 6] = ["fd", "ram", "zram", "sr", "mtdblock", "loop"];
 
+/// What is read once for all disks.
+struct Machine<'a> {
+    reader: &'a Reader<'a>,
+    depth: Depth,
+    patience: Patience,
+    /// Every block device, partitions included.
+    devices: Vec<String>,
+    slots: place::Slots,
+}
+
 /// All disks by device number (as `lsblk` lists them, so that "the first that
-/// matches" is the same disk), or exactly `only`.
-pub(crate) fn read(reader: &Reader<'_>, only: &[PathBuf]) -> Vec<Disk> {
+/// matches" is the same disk), or exactly those that `options` name.
+pub(crate) fn read(reader: &Reader<'_>, options: &Options) -> Vec<Disk> {
+    let machine = Machine {
+        reader,
+        depth: options.depth,
+        patience: Patience::new(),
+        devices: reader.list("sys/class/block"),
+        slots: place::Slots::read(reader),
+    };
+    let only = &options.only_disks;
     let mut disks: Vec<_> = if only.is_empty() {
         let names = reader.list(BLOCK);
         let members = multipath_members(reader, &names);
@@ -28,13 +58,14 @@ pub(crate) fn read(reader: &Reader<'_>, only: &[PathBuf]) -> Vec<Disk> {
             .iter()
             .filter(|name| !members.contains(*name))
             .filter_map(|name| Some((name, kind(reader, name)?)))
-            .filter_map(|(name, kind)| describe(reader, name, kind))
+            .filter_map(|(name, kind)| describe(&machine, name, kind))
             .collect()
     } else {
-        only.iter().filter_map(|path| describe_only(reader, path)).collect()
+        only.iter().filter_map(|path| describe_only(&machine, path)).collect()
     };
     disks.sort_by_cached_key(|disk| (number(reader, &disk.name), disk.name.clone()));
     disks.dedup_by(|a, b| a.name == b.name);
+    duplicates::warn(reader, &disks);
     disks
 }
 
@@ -88,7 +119,8 @@ fn multipath_members(reader: &Reader<'_>, names: &[String]) -> BTreeSet<String> 
 }
 
 /// A disk the caller named, whatever it is.
-fn describe_only(reader: &Reader<'_>, path: &Path) -> Option<Disk> {
+fn describe_only(machine: &Machine<'_>, path: &Path) -> Option<Disk> {
+    let reader = machine.reader;
     let name = name_of(reader, path);
     let name = name.as_str();
     if name.is_empty() || !reader.exists(format!("{BLOCK}/{name}")) {
@@ -97,7 +129,7 @@ fn describe_only(reader: &Reader<'_>, path: &Path) -> Option<Disk> {
     }
     let kind =
         if is_numbered(name, "loop") { DiskKind::Loop } else { kind(reader, name).unwrap_or(DiskKind::Disk) };
-    describe(reader, name, kind)
+    describe(machine, name, kind)
 }
 
 /// The kernel's name for the device at `path`, links followed; may be empty.
@@ -109,7 +141,8 @@ fn name_of(reader: &Reader<'_>, path: &Path) -> String {
 /// Everything about one disk. A disk whose size or block size is not known
 /// cannot be used, so it is left out, with a warning; one of size zero has no
 /// medium.
-fn describe(reader: &Reader<'_>, name: &str, kind: DiskKind) -> Option<Disk> {
+fn describe(machine: &Machine<'_>, name: &str, kind: DiskKind) -> Option<Disk> {
+    let reader = machine.reader;
     let dir = reader.real(format!("{BLOCK}/{name}"))?;
     let attribute = |path: &Path| reader.text(path).ok_or_else(|| io::ErrorKind::NotFound.into());
     let facts = match Facts::parse(name, &dir, attribute) {
@@ -122,9 +155,8 @@ fn describe(reader: &Reader<'_>, name: &str, kind: DiskKind) -> Option<Disk> {
     if facts.size.0 == 0 {
         return None;
     }
-    let identity = identity::read(reader, &dir, name);
     let mut paths = by_path::links(reader, &dir).into_iter();
-    Some(Disk {
+    let mut disk = Disk {
         kind,
         size: facts.size,
         logical_block: facts.block,
@@ -132,18 +164,40 @@ fn describe(reader: &Reader<'_>, name: &str, kind: DiskKind) -> Option<Disk> {
         rotational: facts.rotational,
         read_only: facts.read_only,
         removable: reader.text(dir.join("removable")).as_deref() == Some("1"),
-        model: identity.model,
-        vendor: identity.vendor,
-        serial: identity.serial,
-        serial_aliases: identity.serial_aliases,
-        wwn: identity.wwn,
         hctl: reader.list(dir.join("device/scsi_device")).into_iter().next(),
         by_path: paths.next(),
         by_path_aliases: paths.collect(),
-        transport: transport(reader, &dir, name),
+        transport: transport::read(reader, &dir, name),
+        namespace: namespace::read(reader, &dir, name),
+        members: reader.list(dir.join("slaves")),
+        holders: reader.list(dir.join("holders")),
+        partitions: stack::partitions(reader, &dir, name, &machine.devices),
         name: facts.name,
         ..Disk::default()
-    })
+    };
+    place::fill(reader, &dir, &machine.slots, &mut disk);
+    queue::fill(reader, &dir, &mut disk);
+    introduce(machine, &dir, &mut disk);
+    Some(disk)
+}
+
+/// What the disk says of itself.
+fn introduce(machine: &Machine<'_>, dir: &Path, disk: &mut Disk) {
+    let name = disk.name.clone();
+    let drive = Drive::new(machine.reader, &name, &machine.patience);
+    let identity = identity::read(&drive, dir, &name);
+    disk.model = identity.model;
+    disk.vendor = identity.vendor;
+    disk.serial = identity.serial;
+    disk.serial_aliases = identity.serial_aliases;
+    disk.wwn = identity.wwn;
+    disk.firmware = identity.firmware;
+    if machine.depth == Depth::Whole {
+        let told = drive.ask_all(identity.kind.unwrap_or(Kind::Other));
+        disk.health = told.health;
+        disk.erase = told.erase;
+        disk.security = told.security;
+    }
 }
 
 /// Major and minor number; a device without one comes last.
@@ -155,60 +209,3 @@ fn number(reader: &Reader<'_>, name: &str) -> (u32, u32) {
     };
     parse().unwrap_or((u32::MAX, u32::MAX))
 }
-
-/// How a disk is attached, told by what stands above it in the device tree.
-fn transport(reader: &Reader<'_>, dir: &Path, name: &str) -> Option<Transport> {
-    if name.starts_with("nvme") {
-        return Some(Transport::Nvme);
-    }
-    if name.starts_with("vd") {
-        return Some(Transport::Virtio);
-    }
-    if name.starts_with("mmcblk") {
-        return Some(Transport::Mmc);
-    }
-    let above = |prefix| dir.iter().filter_map(|part| part.to_str()).find(|part| is_numbered(part, prefix));
-    let host = above("host")?;
-    let driver = || reader.text(format!("sys/class/scsi_host/{host}/proc_name")).unwrap_or_default();
-    if above("session").is_some() {
-        Some(Transport::Iscsi)
-    } else if above("rport-").is_some() {
-        Some(Transport::Fc)
-    } else if above("end_device-").is_some() {
-        Some(Transport::Sas)
-    } else if above("usb").is_some() {
-        Some(Transport::Usb)
-    } else if above("ata").is_some() {
-        let parallel = driver().starts_with("pata") || driver() == "ata_piix" || driver() == "ata_generic";
-        Some(if parallel { Transport::Ata } else { Transport::Sata })
-    } else {
-        reader.exists(format!("sys/class/spi_host/{host}")).then_some(Transport::Spi)
-    }
-}
-
-/// Host, channel, target and logical unit: `0:0:0:0`.
-pub(crate) struct ScsiAddress {
-    pub(crate) host: u32,
-    pub(crate) channel: u32,
-    pub(crate) target: u32,
-    pub(crate) lun: u64,
-}
-
-impl FromStr for ScsiAddress {
-    type Err = NotAScsiAddress;
-
-    fn from_str(text: &str) -> Result<Self, NotAScsiAddress> {
-        let parts: Vec<&str> = text.split(':').collect();
-        let [host, channel, target, lun] = parts[..] else { return Err(NotAScsiAddress) };
-        let number = |text: &str| text.parse().map_err(|_| NotAScsiAddress);
-        Ok(Self {
-            host: number(host)?,
-            channel: number(channel)?,
-            target: number(target)?,
-            lun: lun.parse().map_err(|_| NotAScsiAddress)?,
-        })
-    }
-}
-
-/// A name in the SCSI part of the device tree is not a logical unit's.
-pub(crate) struct NotAScsiAddress;

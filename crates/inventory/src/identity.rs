@@ -1,14 +1,25 @@
 //! Who a disk is: model, vendor, serial and world wide name, by the rules of
-//! udev (`ata_id`, `scsi_id`, 60-persistent-storage.rules), from sysfs alone.
+//! udev (`ata_id`, `scsi_id`, `usb_id`, 60-persistent-storage.rules).
+//!
+//! sysfs has nearly all of it. What udev asks the drive and sysfs does not keep
+//! (an ATA drive behind USB, pages 80h and 83h of old adapters) is asked too, at
+//! any depth: a root device hint must mean the same disk at every look.
 
+mod spelling;
+mod usb;
 pub(crate) mod vpd;
 
 use std::path::Path;
 
+use disk::drive::ata::Identify;
 use model::inventory::Wwn;
 
-use crate::{limits, reader::Reader};
-use vpd::{Designator, Naming};
+use crate::{
+    drive::{self, Drive, Kind},
+    limits,
+};
+use spelling::{collapsed, replaced};
+use vpd::Naming;
 
 /// What a disk says about itself.
 #[derive(Default)]
@@ -18,21 +29,24 @@ pub(crate) struct Identity {
     pub(crate) serial: Option<String>,
     pub(crate) serial_aliases: Vec<String>,
     pub(crate) wwn: Option<Wwn>,
+    pub(crate) firmware: Option<String>,
+    /// The commands it takes.
+    pub(crate) kind: Option<Kind>,
 }
 
 /// Ask the disk at `disk` (a directory of sysfs) in its own way.
-pub(crate) fn read(reader: &Reader<'_>, disk: &Path, name: &str) -> Identity {
-    let of = |attribute: &str| reader.text(disk.join(attribute));
+pub(crate) fn read(drive: &Drive<'_>, disk: &Path, name: &str) -> Identity {
+    let of = |attribute: &str| drive.reader.text(disk.join(attribute));
     if name.starts_with("nvme") {
-        nvme(reader, disk)
+        nvme(&of)
     } else if name.starts_with("vd") {
         Identity { vendor: of("device/vendor"), serial: of("serial"), ..Identity::default() }
     } else if name.starts_with("mmcblk") {
-        mmc(of("device/name"), of("device/serial"))
+        mmc(&of)
     } else if name.starts_with("dm-") {
         multipath(of("dm/uuid"))
-    } else if reader.exists(disk.join("device/scsi_device")) {
-        scsi(reader, disk)
+    } else if drive.reader.exists(disk.join("device/scsi_device")) {
+        scsi(drive, disk)
     } else {
         Identity {
             model: of("device/model"),
@@ -43,21 +57,28 @@ pub(crate) fn read(reader: &Reader<'_>, disk: &Path, name: &str) -> Identity {
     }
 }
 
-fn nvme(reader: &Reader<'_>, disk: &Path) -> Identity {
-    let of = |attribute: &str| reader.text(disk.join(attribute));
+fn nvme(of: &dyn Fn(&str) -> Option<String>) -> Identity {
     let (model, serial) = (of("device/model"), of("device/serial"));
+    // Of the controller, and since systemd 254 of the namespace.
+    let names = model.as_deref().zip(serial.as_deref());
+    let joined = names.map(|(model, serial)| format!("{}_{}", replaced(model), replaced(serial)));
+    let numbered = joined.as_deref().zip(of("nsid")).map(|(joined, nsid)| format!("{joined}_{nsid}"));
     Identity {
-        serial_aliases: joined(model.as_deref(), serial.as_deref()),
+        serial_aliases: joined.clone().into_iter().chain(numbered).collect(),
         wwn: of("wwid").map(|id| Wwn { id, vendor_extension: None, with_extension: None }),
+        firmware: of("device/firmware_rev"),
+        kind: Some(Kind::Nvme),
         vendor: None,
         model,
         serial,
     }
 }
 
-fn mmc(model: Option<String>, serial: Option<String>) -> Identity {
+fn mmc(of: &dyn Fn(&str) -> Option<String>) -> Identity {
+    let (model, serial) = (of("device/name"), of("device/serial"));
     Identity {
         serial_aliases: joined(model.as_deref(), serial.as_deref()),
+        firmware: of("device/fwrev"),
         model,
         serial,
         ..Identity::default()
@@ -77,29 +98,88 @@ fn multipath(uuid: Option<String>) -> Identity {
     }
 }
 
-fn scsi(reader: &Reader<'_>, disk: &Path) -> Identity {
-    let of = |attribute: &str| reader.text(disk.join("device").join(attribute));
-    let page = |name: &str| reader.bytes(&disk.join("device").join(name), limits::FILE_BYTES);
-    let unit_serial = page("vpd_pg80").and_then(|page| vpd::unit_serial_number(&page));
-    let designators = page("vpd_pg83").map(|page| vpd::designators(&page)).unwrap_or_default();
-    let naming = vpd::best(&designators).or_else(|| vpd::from_wwid(&of("wwid")?));
+fn scsi(drive: &Drive<'_>, disk: &Path) -> Identity {
+    let of = |attribute: &str| drive.reader.text(disk.join("device").join(attribute));
     let vendor = of("vendor");
-    let ata = vendor.as_deref() == Some("ATA");
-    let ata_model = designators.iter().find_map(Designator::ata_model).filter(|_| ata);
-    let model = ata_model.or_else(|| of("model"));
-    let wwn = match &naming {
-        Some(Naming::Naa(naa)) => Some(wwn_of_naa(naa)),
-        Some(Naming::Eui64(_) | Naming::Text(_)) | None => None,
+    let identity = if vendor.as_deref() == Some("ATA") {
+        let identify = drive::ata::identify_of_page(drive.reader, disk);
+        ata(drive, disk, identify.as_ref())
+    } else if is_usb(disk) {
+        // As udev does: no stick is asked, it may take the question badly.
+        let fixed = drive.reader.text(disk.join("removable")).as_deref() == Some("0");
+        let identify = if fixed { drive::ata::identify(drive) } else { None };
+        match identify {
+            Some(identify) => ata(drive, disk, Some(&identify)),
+            None => usb::read(drive.reader, disk),
+        }
+    } else {
+        by_pages(drive, disk)
     };
-    let mut aliases = Vec::new();
-    if ata {
-        aliases = joined(model.as_deref(), unit_serial.as_deref());
-    } else if let Some(naming) = &naming {
-        aliases = vec![naming.short(), naming.long()];
+    let firmware = identity.firmware.or_else(|| of("rev"));
+    Identity { vendor, firmware, model: identity.model.or_else(|| of("model")), ..identity }
+}
+
+fn is_usb(disk: &Path) -> bool {
+    disk.iter().filter_map(|part| part.to_str()).any(|part| {
+        part.strip_prefix("usb").is_some_and(|bus| bus.starts_with(|letter: char| letter.is_ascii_digit()))
+    })
+}
+
+/// A page of vital product data: sysfs has those of the drive, or the drive is asked.
+fn page(drive: &Drive<'_>, disk: &Path, code: u8) -> Option<Vec<u8>> {
+    let file = |code: u8| disk.join(format!("device/vpd_pg{code:02x}"));
+    if [0x80, 0x83].iter().any(|code| drive.reader.exists(file(*code))) {
+        return drive.reader.bytes(&file(code), limits::FILE_BYTES);
     }
+    drive::vital_product_data(drive, code)
+}
+
+/// `ata_id`. Where IDENTIFY is not at hand, what the kernel made pages of it.
+fn ata(drive: &Drive<'_>, disk: &Path, identify: Option<&Identify>) -> Identity {
+    let pages = || (page(drive, disk, 0x80), page(drive, disk, 0x83));
+    let (page80, page83) = if identify.is_some() { (None, None) } else { pages() };
+    let page83 = page83.unwrap_or_default();
+    let model = identify.and_then(Identify::model).or_else(|| vpd::ata_model(&page83));
+    let serial =
+        identify.and_then(Identify::serial).or_else(|| vpd::unit_serial_number(&page80.unwrap_or_default()));
+    let naming = || {
+        let wwid = || vpd::from_wwid(&drive.reader.text(disk.join("device/wwid"))?);
+        vpd::best(&page83, None).or_else(wwid)?.naa
+    };
+    let naa = match identify {
+        Some(identify) => identify.world_wide_name().map(|name| format!("{name:016x}")),
+        None => naming(),
+    };
+    let short_model = || drive.reader.text(disk.join("device/model"));
+    let model = model.or_else(short_model);
+    Identity {
+        serial_aliases: joined(model.as_deref(), serial.as_deref()),
+        wwn: naa.as_deref().map(wwn_of_naa),
+        firmware: identify.and_then(Identify::firmware),
+        kind: Some(Kind::Ata),
+        vendor: None,
+        model,
+        serial,
+    }
+}
+
+/// `scsi_id`.
+fn by_pages(drive: &Drive<'_>, disk: &Path) -> Identity {
+    let of = |attribute: &str| drive.reader.text(disk.join("device").join(attribute));
+    let page80 = page(drive, disk, 0x80).unwrap_or_default();
+    let page83 = page(drive, disk, 0x83).unwrap_or_default();
+    let maker = of("vendor").zip(of("model"));
+    let maker = maker.as_ref().map(|(vendor, model)| (vendor.as_str(), model.as_str()));
+    let unit_serial = vpd::unit_serial_number(&page80);
+    let naming = vpd::best(&page83, maker)
+        .or_else(|| vpd::from_wwid(&of("wwid")?))
+        .or_else(|| Naming::of_unit_serial(unit_serial.as_deref()?, maker));
+    let wwn = naming.as_ref().and_then(|naming| naming.naa.as_deref()).map(wwn_of_naa);
+    let mut aliases: Vec<String> =
+        naming.into_iter().flat_map(|naming| [naming.short, naming.long]).collect();
     let serial = unit_serial.or_else(|| aliases.first().cloned());
     aliases.retain(|alias| Some(alias) != serial.as_ref());
-    Identity { model, vendor, serial, serial_aliases: aliases, wwn }
+    Identity { serial, serial_aliases: aliases, wwn, kind: Some(Kind::Scsi), ..Identity::default() }
 }
 
 /// `0x` and the first 64 bits; the second 64 bits of a long name apart.
@@ -114,12 +194,8 @@ fn wwn_of_naa(naa: &str) -> Wwn {
 
 /// udev's `ID_SERIAL`: model and serial, blanks made underscores.
 fn joined(model: Option<&str>, serial: Option<&str>) -> Vec<String> {
-    let underscored = |text: &str| text.split_whitespace().collect::<Vec<_>>().join("_");
-    model
-        .zip(serial)
-        .map(|(model, serial)| format!("{}_{}", underscored(model), underscored(serial)))
-        .into_iter()
-        .collect()
+    let both = model.zip(serial);
+    both.map(|(model, serial)| format!("{}_{}", collapsed(model), collapsed(serial))).into_iter().collect()
 }
 
 #[cfg(test)]

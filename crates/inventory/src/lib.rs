@@ -12,6 +12,7 @@ mod boot;
 mod by_path;
 mod cpu;
 mod disks;
+mod drive;
 mod identity;
 mod kernel;
 pub mod limits;
@@ -87,7 +88,7 @@ fn scan_with(reader: &Reader<'_>, options: &Options) -> Inventory {
     let mut smbios = smbios::read(reader);
     let numa = numa::read(reader);
     let pci = pci::read(reader);
-    let cpu = cpu::read(reader, &numa);
+    let cpu = cpu::read(reader, &numa, &smbios.hardware.sockets);
     let mut inventory = Inventory {
         hostname: options.hostname.clone().unwrap_or_else(|| machine::hostname(reader)),
         system_vendor: machine::system_vendor(reader, &mut smbios),
@@ -97,7 +98,7 @@ fn scan_with(reader: &Reader<'_>, options: &Options) -> Inventory {
         cpu,
         memory: memory::read(reader, smbios.memory),
         numa,
-        disks: disks::read(reader, &options.only_disks),
+        disks: disks::read(reader, options),
         nics: nics::read(reader, options.depth),
         usb: usb::read(reader),
         accelerators: pci::accelerators(&pci),

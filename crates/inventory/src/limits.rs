@@ -71,3 +71,11 @@ pub const MEMORY_DEVICES: usize = 256;
 
 /// Addresses of one network interface.
 pub const NIC_ADDRESSES: usize = 256;
+
+/// Partitions of one disk: a GPT has 128 as a rule, the kernel shows 256.
+pub const PARTITIONS: usize = 256;
+
+/// Enclosures of disks, and slots of one.
+pub const ENCLOSURES: usize = 64;
+/// Slots of one enclosure; the largest have a hundred disks.
+pub const ENCLOSURE_SLOTS: usize = 256;

@@ -1,0 +1,144 @@
+//! Drives that are asked: identity where sysfs has none, health, ways to erase.
+//!
+//! ```text
+//! /dev/sda ──question──▶ bytes, kept as kernel/block/sda/… ──▶ parsed alike here and in a recording
+//! ```
+//!
+//! A question is one command of a drive that changes nothing and takes
+//! milliseconds. A drive that lets one time out is asked nothing more, and all of
+//! them together have [`PATIENCE`]. A drive that another program holds for itself is
+//! not disturbed: it may be in the middle of an erase that must not be cut off.
+
+pub(crate) mod ata;
+mod log;
+mod nvme;
+mod open;
+mod scsi;
+
+use std::{
+    cell::{Cell, OnceCell},
+    fs::File,
+    io,
+    time::{Duration, Instant},
+};
+
+use model::inventory::{AtaSecurity, Health};
+
+pub(crate) use self::scsi::vital_product_data;
+use crate::reader::Reader;
+
+/// How long one answer may take.
+const TIMEOUT_MS: u32 = 5000;
+/// How long drives that do not answer may hold up one scan.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of [`PATIENCE`] is left.
+pub(crate) struct Patience(Cell<Duration>);
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self(Cell::new(PATIENCE))
+    }
+}
+
+/// What drives tell when they are asked about more than their names.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) health: Option<Health>,
+    /// Names of erases, best first.
+    pub(crate) erase: Vec<String>,
+    pub(crate) security: Option<AtaSecurity>,
+}
+
+/// One drive to ask.
+pub(crate) struct Drive<'a> {
+    pub(crate) reader: &'a Reader<'a>,
+    name: &'a str,
+    patience: &'a Patience,
+    /// Opened with the first question; `None` when that failed.
+    node: OnceCell<Option<File>>,
+    silent: Cell<bool>,
+}
+
+impl<'a> Drive<'a> {
+    pub(crate) fn new(reader: &'a Reader<'a>, name: &'a str, patience: &'a Patience) -> Self {
+        Self { reader, name, patience, node: OnceCell::new(), silent: Cell::new(false) }
+    }
+
+    /// The answer to `question`, which is called `label` in a recording.
+    fn ask(&self, label: &str, question: &dyn Fn(&File) -> io::Result<Vec<u8>>) -> Option<Vec<u8>> {
+        let path = format!("kernel/block/{}/{label}", self.name);
+        if !self.reader.is_live() {
+            return self.reader.ask(&path, &|| Err(io::ErrorKind::NotFound.into()));
+        }
+        if self.silent.get() || self.patience.0.get().is_zero() {
+            return None;
+        }
+        let node = self.node.get_or_init(|| self.open()).as_ref()?;
+        let begun = Instant::now();
+        let answer = self.reader.ask(&path, &|| question(node));
+        let taken = begun.elapsed();
+        if taken >= Duration::from_millis(TIMEOUT_MS.into()) {
+            self.silent.set(true);
+            self.patience.0.set(self.patience.0.get().saturating_sub(taken));
+        }
+        answer
+    }
+
+    fn open(&self) -> Option<File> {
+        match open::open(self.name) {
+            Ok(file) => Some(file),
+            // A device without a medium, or gone since: sysfs says what it was.
+            Err(err)
+                if err.kind() == io::ErrorKind::NotFound || err.raw_os_error() == Some(open::ENOMEDIUM) =>
+            {
+                None
+            }
+            Err(err) => {
+                self.reader.warn(format!("kernel/block/{}", self.name), format_args!("was not asked: {err}"));
+                None
+            }
+        }
+    }
+
+    /// Health and erases, by the commands it takes.
+    pub(crate) fn ask_all(&self, kind: Kind) -> Told {
+        match kind {
+            Kind::Nvme => nvme::ask(self),
+            Kind::Ata => ata::ask(self),
+            Kind::Scsi => scsi::ask(self),
+            Kind::Other => Told::default(),
+        }
+    }
+}
+
+/// The commands a drive takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// NVMe's.
+    Nvme,
+    /// ATA's, behind whatever passes them on.
+    Ata,
+    /// SCSI's.
+    Scsi,
+    /// None that are known: virtual disks, memory cards, maps.
+    Other,
+}
+
+/// `TCG` Opal, where the kernel knows it for this drive.
+fn has_opal(drive: &Drive<'_>) -> bool {
+    let question =
+        |node: &File| sys::opal::flags(node).map(|flags| flags.to_le_bytes().to_vec()).map_err(is_absent);
+    let flags =
+        drive.ask("opal", &question).and_then(|flags| Some(u32::from_le_bytes(*flags.first_chunk()?)));
+    flags.is_some_and(|flags| sys::opal::Status::of_flags(flags).supported)
+}
+
+/// The answers of drivers that do not know an ioctl, as absence.
+fn is_absent(err: io::Error) -> io::Error {
+    const NO_SUCH_IOCTL: [i32; 3] = [25 /* ENOTTY */, 22 /* EINVAL */, 524 /* ENOTSUPP */];
+    match err.raw_os_error() {
+        Some(errno) if NO_SUCH_IOCTL.contains(&errno) => io::ErrorKind::NotFound.into(),
+        Some(_) | None => err,
+    }
+}

@@ -1,0 +1,46 @@
+//! Opening a drive to ask it something, unless that would disturb somebody.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+pub(super) const ENOMEDIUM: i32 = 123;
+const EBUSY: i32 = 16;
+const O_EXCL: i32 = 0o200;
+/// Without it the opening of a removable drive waits for its medium.
+const O_NONBLOCK: i32 = 0o4000;
+
+/// The node of the disk `name`, for questions. A drive that is held for one program
+/// alone, and is not just mounted or part of something, is left in peace: a question
+/// would wait behind its SECURITY ERASE for hours, or be the end of it.
+pub(super) fn open(name: &str) -> io::Result<File> {
+    let path = format!("/dev/{name}");
+    let open = |flags| OpenOptions::new().read(true).custom_flags(flags).open(&path);
+    match open(O_NONBLOCK | O_EXCL) {
+        // The claim is given back at once: others may want it.
+        Ok(_) => open(O_NONBLOCK),
+        Err(err) if err.raw_os_error() == Some(EBUSY) && is_in_use(name) => open(O_NONBLOCK),
+        Err(err) if err.raw_os_error() == Some(EBUSY) => {
+            Err(io::Error::other("another program holds it for itself; look again when that is done"))
+        }
+        Err(err) => Err(err),
+    }
+}
+
+/// Mounted, swapped to, or part of a volume: what the kernel itself holds.
+fn is_in_use(name: &str) -> bool {
+    let node = format!("/dev/{name}");
+    let listed =
+        |file: &str| fs::read_to_string(file).unwrap_or_default().lines().any(|line| line.starts_with(&node));
+    let dir = Path::new("/sys/block").join(name);
+    let has_holders =
+        |dir: &Path| fs::read_dir(dir.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
+    let partitions = fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    listed("/proc/self/mounts")
+        || listed("/proc/swaps")
+        || has_holders(&dir)
+        || partitions.filter(|path| path.join("partition").exists()).any(|path| has_holders(&path))
+}
