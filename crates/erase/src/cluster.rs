@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
-use disk::mbr;
+use disk::{mbr, signature};
 use model::BlockSize;
 
 /// A file system that several machines mount at once.
@@ -62,27 +62,29 @@ struct Mark {
     kind: ClusterKind,
     /// From the start of the partition, in bytes.
     at: u64,
-    bytes: &'static [u8],
+    bytes: Vec<u8>,
 }
 
-/// Superblocks. Offsets and bytes as libblkid has them (`libblkid/src/superblocks/`
-/// gfs.c, ocfs.c, vmfs.c); VMFS-L, of ESXi 7's own volumes, as its readers have it.
-const MARKS: [Mark; 10] = [
-    Mark { kind: ClusterKind::Gfs2, at: 64 << 10, bytes: &[0x01, 0x16, 0x19, 0x70] },
-    // One for each block size: 512, 1024, 2048, 4096.
-    Mark { kind: ClusterKind::Ocfs2, at: 1 << 10, bytes: b"OCFSV2" },
-    Mark { kind: ClusterKind::Ocfs2, at: 2 << 10, bytes: b"OCFSV2" },
-    Mark { kind: ClusterKind::Ocfs2, at: 4 << 10, bytes: b"OCFSV2" },
-    Mark { kind: ClusterKind::Ocfs2, at: 8 << 10, bytes: b"OCFSV2" },
-    Mark { kind: ClusterKind::Ocfs2, at: 8 << 10, bytes: b"OracleCFS" },
-    // The volume, then the file system in it.
-    Mark { kind: ClusterKind::Vmfs, at: 1 << 20, bytes: &[0x0d, 0xd0, 0x01, 0xc0] },
-    Mark { kind: ClusterKind::Vmfs, at: 2 << 20, bytes: &[0x5e, 0xf1, 0xab, 0x2f] },
-    Mark { kind: ClusterKind::Vmfs, at: 2 << 20, bytes: &[0x5f, 0xf1, 0xab, 0x2f] },
-    // A LUN of GPFS before 4.1 has no partition table; its descriptors are in the first sectors.
-    Mark { kind: ClusterKind::Gpfs, at: 1 << 10, bytes: b"NSD descriptor for" },
+/// Superblocks, by the names they have there ([`disk::signature`]). No more than
+/// the mark is looked at: damage makes no VMFS harmless.
+const NAMES: [(ClusterKind, &str); 5] = [
+    (ClusterKind::Gfs2, "gfs2"),
+    (ClusterKind::Ocfs2, "ocfs"),
+    (ClusterKind::Ocfs2, "ocfs2"),
+    (ClusterKind::Vmfs, "VMFS_volume_member"),
+    (ClusterKind::Vmfs, "VMFS"),
 ];
-/// GPFS writes its file system descriptor from sector 8 on; where exactly
+
+fn marks() -> Vec<Mark> {
+    let of = |(kind, name): &(ClusterKind, &str)| {
+        let kind = *kind;
+        signature::marks(name).into_iter().map(move |mark| Mark { kind, at: mark.at, bytes: mark.bytes })
+    };
+    NAMES.iter().flat_map(of).collect()
+}
+
+/// A LUN of GPFS before 4.1 has no partition table; its NSD descriptors are in the
+/// first sectors. It writes its file system descriptor from sector 8 on; where exactly
 /// differs between versions.
 const GPFS_DESCRIPTORS: usize = 32 << 10;
 const GPFS_TEXTS: [&[u8]; 2] = [b"NSD descriptor for", b"Corral FS descriptor"];
@@ -117,7 +119,7 @@ const SECTORS: [u64; 2] = [512, 4096];
 /// Whatever the kernel says when asked how large it is.
 pub(crate) fn look(mut file: &File, block: BlockSize, partitions: &[u64]) -> io::Result<Look> {
     let size = file.seek(SeekFrom::End(0))?;
-    let mut looking = Looking { file, size, failures: 0, look: Look::default() };
+    let mut looking = Looking { file, size, failures: 0, look: Look::default(), marks: marks() };
     let mut starts = vec![0];
     starts.extend(partitions);
     for sector in SECTORS {
@@ -142,6 +144,7 @@ struct Looking<'a> {
     size: u64,
     failures: u32,
     look: Look,
+    marks: Vec<Mark>,
 }
 
 impl Looking<'_> {
@@ -173,12 +176,14 @@ impl Looking<'_> {
     }
 
     fn signatures(&mut self, start: u64) {
-        for Mark { kind, at, bytes } in MARKS {
-            let Some(at) = start.checked_add(at) else { continue };
-            if self.read(at, bytes.len()).is_some_and(|read| read == bytes) {
-                self.found(kind, format!("byte {at}"));
+        let marks = std::mem::take(&mut self.marks);
+        for Mark { kind, at, bytes } in &marks {
+            let Some(at) = start.checked_add(*at) else { continue };
+            if self.read(at, bytes.len()).is_some_and(|read| read == *bytes) {
+                self.found(*kind, format!("byte {at}"));
             }
         }
+        self.marks = marks;
         let length = GPFS_DESCRIPTORS.min(usize::try_from(self.size.saturating_sub(start)).unwrap_or(0));
         let head = self.read(start, length).unwrap_or_default();
         let text = |text: &&[u8]| head.windows(text.len()).position(|window| window == *text);
