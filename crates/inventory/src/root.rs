@@ -2,6 +2,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use crate::recording::{LISTING, ParseRecordingError, Tree};
@@ -19,6 +20,8 @@ enum Place {
     Directory(PathBuf),
     /// `sysfs.txt`, read, and the directory that has `proc/`.
     Recording(Tree, PathBuf),
+    /// A listing that holds everything.
+    Listing(Tree),
 }
 
 /// Why a recording cannot be read.
@@ -128,8 +131,17 @@ impl Root {
             Place::Live => Found::OnDisk(Path::new("/").join(path)),
             Place::Directory(dir) => Found::OnDisk(dir.join(path)),
             Place::Recording(_, dir) if path.starts_with("proc") => Found::OnDisk(dir.join(path)),
-            Place::Recording(tree, _) => Found::InTree(tree),
+            Place::Recording(tree, _) | Place::Listing(tree) => Found::InTree(tree),
         }
+    }
+}
+
+/// A machine in one listing, `proc/` too.
+impl FromStr for Root {
+    type Err = ParseRecordingError;
+
+    fn from_str(listing: &str) -> Result<Self, ParseRecordingError> {
+        Ok(Self { place: Place::Listing(listing.parse()?) })
     }
 }
 
