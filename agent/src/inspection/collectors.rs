@@ -3,6 +3,7 @@
 use model::{hints, inventory::Inventory};
 use wire::ipa::{
     self, Collection, Configuration, Dmi, Inspection, Manager, NumaTopology, extra_hardware, lldp_raw,
+    pci_devices,
 };
 
 use crate::steps::MANAGER_VERSION;
@@ -23,9 +24,7 @@ type Collect = fn(&Found<'_>, &mut Collection);
 const COLLECTORS: [(&str, Collect); 8] = [
     ("default", |_, _| ()),
     ("logs", |found, to| to.logs.clone_from(&found.logs)),
-    ("pci-devices", |found, to| {
-        to.pci_devices = Some(found.inventory.pci.iter().map(ipa::PciDevice::from).collect());
-    }),
+    ("pci-devices", |found, to| to.pci_devices = Some(pci_devices(found.inventory))),
     ("numa-topology", |found, to| to.numa_topology = Some(NumaTopology::from(found.inventory))),
     ("lldp", |found, to| to.lldp_raw = Some(lldp_raw(found.inventory))),
     ("dmi-decode", |found, to| to.dmi = Some(Dmi::from(found.inventory))),

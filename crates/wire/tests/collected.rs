@@ -52,7 +52,7 @@ fn machine() -> Inventory {
             sockets: 1,
             cores: 1,
             threads: 2,
-            topology: vec![Core { id: 7, socket: 0, numa_node: 1, threads: vec![0, 32] }],
+            topology: vec![Core { id: 7, socket: Some(0), numa_node: 1, threads: vec![0, 32] }],
             ..Cpu::default()
         },
         memory: Memory {
@@ -101,7 +101,14 @@ fn machine() -> Inventory {
                 }),
                 ..Nic::default()
             },
-            Nic { name: "eno2".to_owned(), mac: Mac([2, 0, 0, 0, 0, 2]), ..Nic::default() },
+            Nic {
+                name: "eno2".to_owned(),
+                mac: Mac([2, 0, 0, 0, 0, 2]),
+                pci_address: text("0000:00:1f.6"),
+                device: text("0000:00:1f.6"),
+                ..Nic::default()
+            },
+            Nic { name: "bond0".to_owned(), mac: Mac([2, 0, 0, 0, 0, 3]), ..Nic::default() },
         ],
         pci: vec![
             PciDevice {
@@ -147,16 +154,18 @@ fn json_of(value: impl Serialize) -> Value {
 #[test]
 fn pci_and_usb_devices_are_written_as_ironics_agent_writes_them() {
     let machine = machine();
-    let pci: Vec<_> = machine.pci.iter().map(ipa::PciDevice::from).collect();
+    let pci = ipa::pci_devices(&machine);
     assert_eq!(
         json_of(pci),
         json!([
             {"vendor_id": "8086", "product_id": "158b", "class": "020000", "revision": "02",
              "bus": "0000:3b:00.0", "numa_node_id": "1"},
             {"vendor_id": "8086", "product_id": "a1c1", "class": "060100", "revision": null,
-             "bus": "0000:00:1f.0", "numa_node_id": null},
+             "bus": "0000:00:1f.0", "numa_node_id": "-1"},
         ])
     );
+    let flat = Inventory { numa: Vec::new(), ..machine.clone() };
+    assert_eq!(ipa::pci_devices(&flat)[1].numa_node_id, None, "a kernel without nodes has no file for it");
     let usb: Vec<_> = machine.usb.iter().map(ipa::UsbDevice::from).collect();
     assert_eq!(
         json_of(usb),
@@ -174,7 +183,7 @@ fn nodes_have_memory_cores_and_interfaces() {
         json!({
             "ram": [{"numa_node": 1, "size_kb": 1_560_000}],
             "cpus": [{"cpu": 7, "numa_node": 1, "thread_siblings": [0, 32]}],
-            "nics": [{"name": "eno1", "numa_node": 1}],
+            "nics": [{"name": "eno1", "numa_node": 1}, {"name": "eno2", "numa_node": -1}],
         })
     );
 }
@@ -183,7 +192,7 @@ fn nodes_have_memory_cores_and_interfaces() {
 fn neighbours_are_told_twice_and_silence_is_an_empty_list() {
     let machine = machine();
     let tlvs = json!([[1, "04885a92ec5459"], [0, ""]]);
-    assert_eq!(json_of(ipa::lldp_raw(&machine)), json!({"eno1": tlvs, "eno2": []}));
+    assert_eq!(json_of(ipa::lldp_raw(&machine)), json!({"eno1": tlvs, "eno2": [], "bond0": []}));
     let interfaces = json_of(ipa::Inventory::from(&machine))["interfaces"].clone();
     assert_eq!((&interfaces[0]["lldp"], &interfaces[1]["lldp"]), (&tlvs, &Value::Null));
     assert_eq!(interfaces[0]["speed_mbps"], 25_000, "what it can do, not what it does");

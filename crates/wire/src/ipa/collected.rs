@@ -50,7 +50,8 @@ pub struct PciDevice {
     pub revision: Option<String>,
     /// Its address: `0000:3b:00.0`.
     pub bus: String,
-    /// The node it is near, as text; null where it is near none.
+    /// The node it is near, as text: `-1` where it is near none, null where the
+    /// kernel knows no nodes.
     pub numa_node_id: Option<String>,
 }
 
@@ -61,7 +62,7 @@ pub struct NumaTopology {
     pub ram: Vec<NumaMemory>,
     /// Cores.
     pub cpus: Vec<NumaCore>,
-    /// Interfaces that are near a node.
+    /// Interfaces on the PCI bus.
     pub nics: Vec<NumaNic>,
 }
 
@@ -90,8 +91,8 @@ pub struct NumaCore {
 pub struct NumaNic {
     /// Kernel name.
     pub name: String,
-    /// Its node.
-    pub numa_node: u32,
+    /// Its node; -1 for none.
+    pub numa_node: i64,
 }
 
 /// A device on the USB bus.
@@ -105,17 +106,24 @@ pub struct UsbDevice {
     pub handle: String,
 }
 
-impl From<&facts::PciDevice> for PciDevice {
-    fn from(found: &facts::PciDevice) -> Self {
-        Self {
-            vendor_id: bare(&found.ids.vendor),
-            product_id: bare(&found.ids.product),
-            class: bare(&found.class),
-            revision: found.revision.as_deref().map(bare),
-            bus: found.address.clone(),
-            numa_node_id: found.numa_node.map(|node| node.to_string()),
-        }
-    }
+/// Every function on the PCI bus.
+#[must_use]
+pub fn pci_devices(found: &facts::Inventory) -> Vec<PciDevice> {
+    let device = |device: &facts::PciDevice| PciDevice {
+        vendor_id: bare(&device.ids.vendor),
+        product_id: bare(&device.ids.product),
+        class: bare(&device.class),
+        revision: device.revision.as_deref().map(bare),
+        bus: device.address.clone(),
+        numa_node_id: nearest(found, device.numa_node).map(|node| node.to_string()),
+    };
+    found.pci.iter().map(device).collect()
+}
+
+/// The node of a function on the PCI bus. A kernel that knows nodes says -1 of
+/// one that is near none, and Ironic's agent repeats that.
+fn nearest(found: &facts::Inventory, node: Option<u32>) -> Option<i64> {
+    node.map(i64::from).or_else(|| (!found.numa.is_empty()).then_some(-1))
 }
 
 impl From<&facts::UsbDevice> for UsbDevice {
@@ -138,7 +146,11 @@ impl From<&facts::Inventory> for NumaTopology {
             numa_node: core.numa_node,
             thread_siblings: core.threads.clone(),
         };
-        let nic = |nic: &facts::Nic| Some(NumaNic { name: nic.name.clone(), numa_node: nic.numa_node? });
+        let nic = |nic: &facts::Nic| {
+            let on_pci = nic.pci_address.is_some() && nic.pci_address == nic.device;
+            let numa_node = if on_pci { nearest(found, nic.numa_node)? } else { nic.numa_node?.into() };
+            Some(NumaNic { name: nic.name.clone(), numa_node })
+        };
         Self {
             ram: found.numa.iter().filter_map(memory).collect(),
             cpus: found.cpu.topology.iter().map(core).collect(),

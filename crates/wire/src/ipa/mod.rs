@@ -14,7 +14,7 @@ mod step;
 
 pub use api::{Discovery, Fault, Link, MediaType, Status, Version};
 pub use collected::{
-    Collection, NumaCore, NumaMemory, NumaNic, NumaTopology, PciDevice, Tlv, UsbDevice, lldp_raw,
+    Collection, NumaCore, NumaMemory, NumaNic, NumaTopology, PciDevice, Tlv, UsbDevice, lldp_raw, pci_devices,
 };
 pub use command::{
     CommandError, CommandRequest, CommandResult, CommandStatus, Commands, DeviceProgress, Progress,
