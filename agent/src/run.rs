@@ -94,6 +94,7 @@ pub(crate) async fn run(config: Config, logs: RingLog) -> Result<Ending, RunErro
         boot_interface: config.boot_interface.clone(),
         hostname: None,
         depth: Depth::Quick,
+        lldp: None,
     };
     let inventory = scan(&options).await?;
     greet(&inventory);

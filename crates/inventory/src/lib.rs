@@ -16,6 +16,7 @@ mod drive;
 mod identity;
 mod kernel;
 pub mod limits;
+pub mod lldp;
 mod machine;
 mod memory;
 mod nics;
@@ -54,6 +55,9 @@ pub struct Options {
     pub hostname: Option<String>,
     /// How far to go.
     pub depth: Depth,
+    /// How long to listen to switches. `None` listens to none: half a minute is long. A recorded
+    /// machine tells what was heard at once.
+    pub lldp: Option<lldp::Patience>,
 }
 
 /// How far a scan goes.
@@ -107,6 +111,7 @@ fn scan_with(reader: &Reader<'_>, options: &Options) -> Inventory {
         bmc: if whole { bmc::read(reader) } else { None },
         warnings: Vec::new(),
     };
+    lldp::read(reader, &mut inventory.nics, options.lldp);
     if whole {
         signatures::read(reader, &mut inventory.disks);
     }

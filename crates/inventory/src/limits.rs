@@ -1,6 +1,8 @@
 //! How much of a machine is read at most. A hostile or broken tree costs
 //! bounded time and memory.
 
+use std::time::Duration;
+
 /// Bytes of one file. sysfs attributes are one page; the longest honest ones
 /// (flags, masks of 8192 CPUs) stay far below.
 pub const FILE_BYTES: usize = 64 << 10;
@@ -79,3 +81,18 @@ pub const PARTITIONS: usize = 256;
 pub const ENCLOSURES: usize = 64;
 /// Slots of one enclosure; the largest have a hundred disks.
 pub const ENCLOSURE_SLOTS: usize = 256;
+
+/// Network interfaces listened to for LLDP at once.
+pub const LLDP_NICS: usize = 64;
+/// Bytes of one frame of LLDP, which Ethernet limits to 1518 and two tags.
+pub const LLDP_FRAME: usize = 1600;
+/// TLVs of one frame; talkative switches send thirty.
+pub const LLDP_TLVS: usize = 128;
+/// Frames of one interface that make no sense, after which it is not listened to any more.
+pub const LLDP_USELESS_FRAMES: u32 = 16;
+/// Frames this machine sent itself that are passed over at a time.
+pub const LLDP_OWN_FRAMES: u32 = 64;
+/// Without news for so long, nobody else will speak: switches do every 30 seconds.
+pub const LLDP_IDLE: Duration = Duration::from_secs(30);
+/// And never longer than this, whatever still comes.
+pub const LLDP_TOTAL: Duration = Duration::from_secs(120);

@@ -4,7 +4,8 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    time::Duration,
 };
 
 use nix::libc;
@@ -89,6 +90,26 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], limit: u32) -> io::Result<u
     Err(io::ErrorKind::WouldBlock.into())
 }
 
+/// Wait until some of `sockets` have something to say, at most `patience`: their places in
+/// the list, none when time is up.
+///
+/// # Errors
+/// `ENOMEM`. An interruption by a signal is no error: nobody had anything to say.
+pub fn wait(sockets: &[BorrowedFd<'_>], patience: Duration) -> io::Result<Vec<usize>> {
+    let entry =
+        |socket: &BorrowedFd<'_>| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut entries: Vec<_> = sockets.iter().map(entry).collect();
+    // Rounded up: waiting for less than a millisecond is no waiting.
+    let milliseconds = i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+    // SAFETY: the kernel reads and writes so many entries, which outlive the call.
+    let answer = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, milliseconds) };
+    match checked(answer) {
+        Ok(_) => Ok((0..entries.len()).filter(|at| entries[*at].revents != 0).collect()),
+        Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(Vec::new()),
+        Err(err) => Err(err),
+    }
+}
+
 fn any_address() -> libc::sockaddr_ll {
     // SAFETY: sockaddr_ll is plain integers and an array; all zeros is a valid one.
     unsafe { std::mem::zeroed() }
@@ -125,6 +146,7 @@ mod tests {
                 assert!(receive(&socket, &mut buffer, 8).is_err());
                 let short = &mut buffer[..20];
                 nix::unistd::write(&socket, &frame).expect("sent");
+                assert_eq!(wait(&[socket.as_fd()], Duration::from_secs(5)).expect("poll"), [0]);
                 assert_eq!(
                     receive(&socket, short, 8).expect("a frame"),
                     frame.len(),
