@@ -7,6 +7,7 @@
 //! in GiB and compared as a fraction, so a bare `465` matches only a disk of
 //! exactly 465 GiB.
 
+mod explain;
 mod expression;
 #[cfg(test)]
 mod measured;
@@ -15,6 +16,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Deserialize;
 
+pub use explain::{Explanation, Rule, Verdict, explain};
 use expression::Expression;
 pub use expression::Flaw;
 pub use expression::HintValue;
@@ -126,6 +128,13 @@ impl RootDeviceHints {
     pub fn match_disk(&self, disk: &Disk) -> bool {
         self.0.iter().all(|(hint, expression)| hint.holds(expression, disk))
     }
+
+    /// Why `disk` does not match, hint by hint; empty when it does.
+    #[must_use]
+    pub fn misses(&self, disk: &Disk) -> Vec<String> {
+        let missed = self.0.iter().filter(|(hint, expression)| !hint.holds(expression, disk));
+        missed.map(|(hint, expression)| hint.miss(expression, disk)).collect()
+    }
 }
 
 impl TryFrom<BTreeMap<String, HintValue>> for RootDeviceHints {
@@ -195,29 +204,67 @@ impl Hint {
     }
 
     fn holds(self, expression: &Expression, disk: &Disk) -> bool {
-        let wwn = disk.wwn.as_ref();
-        let any = |values: &[Option<&str>]| values.iter().flatten().any(|value| expression.match_text(value));
         match self {
             Self::Size => expression.match_gibibytes(disk.size),
             Self::Rotational => expression.match_flag(disk.rotational),
-            Self::Model => any(&[disk.model.as_deref()]),
-            Self::Vendor => any(&[disk.vendor.as_deref()]),
-            Self::Serial => {
-                any(&[disk.serial.as_deref()])
-                    || disk.serial_aliases.iter().any(|serial| expression.match_text(serial))
-            }
+            Self::Model
+            | Self::Vendor
+            | Self::Serial
+            | Self::Wwn
+            | Self::WwnWithExtension
+            | Self::WwnVendorExtension
+            | Self::Name
+            | Self::Hctl
+            | Self::ByPath
+            | Self::Transport => self.texts(disk).iter().any(|text| expression.match_text(text)),
+        }
+    }
+
+    /// What a hint on text is compared with: any of these.
+    fn texts(self, disk: &Disk) -> Vec<String> {
+        let wwn = disk.wwn.as_ref();
+        let extended = wwn.and_then(|wwn| wwn.with_extension.clone());
+        match self {
+            Self::Size | Self::Rotational => Vec::new(),
+            Self::Model => disk.model.clone().into_iter().collect(),
+            Self::Vendor => disk.vendor.clone().into_iter().collect(),
+            Self::Serial => disk.serial.iter().chain(&disk.serial_aliases).cloned().collect(),
             Self::Wwn => {
-                any(&[wwn.map(|wwn| wwn.id.as_str()), wwn.and_then(|wwn| wwn.with_extension.as_deref())])
+                let other = extended.filter(|extended| wwn.is_none_or(|wwn| wwn.id != *extended));
+                wwn.map(|wwn| wwn.id.clone()).into_iter().chain(other).collect()
             }
-            Self::WwnWithExtension => any(&[wwn.and_then(|wwn| wwn.with_extension.as_deref())]),
-            Self::WwnVendorExtension => any(&[wwn.and_then(|wwn| wwn.vendor_extension.as_deref())]),
-            Self::Name => any(&[Some(&disk.path())]),
-            Self::Hctl => any(&[disk.hctl.as_deref()]),
-            Self::ByPath => {
-                any(&[disk.by_path.as_deref()])
-                    || disk.by_path_aliases.iter().any(|path| expression.match_text(path))
+            Self::WwnWithExtension => extended.into_iter().collect(),
+            Self::WwnVendorExtension => {
+                wwn.and_then(|wwn| wwn.vendor_extension.clone()).into_iter().collect()
             }
-            Self::Transport => any(&[disk.transport.map(super::inventory::Transport::as_str)]),
+            Self::Name => vec![disk.path()],
+            Self::Hctl => disk.hctl.clone().into_iter().collect(),
+            Self::ByPath => disk.by_path.iter().chain(&disk.by_path_aliases).cloned().collect(),
+            Self::Transport => disk.transport.iter().map(|transport| transport.as_str().to_owned()).collect(),
+        }
+    }
+
+    /// Why `disk` does not fit `expression`, for people.
+    fn miss(self, expression: &Expression, disk: &Disk) -> String {
+        let name = self.name();
+        let is = match self {
+            Self::Size => expression::in_gibibytes(disk.size),
+            Self::Rotational => disk.rotational.to_string(),
+            Self::Model
+            | Self::Vendor
+            | Self::Serial
+            | Self::Wwn
+            | Self::WwnWithExtension
+            | Self::WwnVendorExtension
+            | Self::Name
+            | Self::Hctl
+            | Self::ByPath
+            | Self::Transport => self.texts(disk).join(" or "),
+        };
+        if is.is_empty() {
+            format!("no {name}")
+        } else {
+            format!("{name} {is} is not {}", expression.wanted())
         }
     }
 }

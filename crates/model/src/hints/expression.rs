@@ -204,6 +204,16 @@ impl Expression {
         }
     }
 
+    /// For a sentence that says what a property is not.
+    pub(crate) fn wanted(&self) -> String {
+        match self {
+            Self::Text(Comparison::Equal, text) => text.clone(),
+            Self::Number(..) | Self::Text(..) | Self::Contains(_) | Self::AnyOf(_) | Self::Flag(_) => {
+                self.to_string()
+            }
+        }
+    }
+
     /// True when a yes-or-no property fits.
     pub(crate) fn match_flag(&self, property: bool) -> bool {
         *self == Self::Flag(property)
@@ -237,6 +247,12 @@ impl fmt::Display for Expression {
             Self::Flag(flag) => flag.fmt(f),
         }
     }
+}
+
+/// As hints count a size: `465.76 GiB`.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub(crate) fn in_gibibytes(size: Bytes) -> String {
+    format!("{:.2} GiB", size.0 as f64 / f64::from(1 << 30))
 }
 
 fn normalize(text: &str) -> String {

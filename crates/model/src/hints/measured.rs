@@ -35,14 +35,18 @@ fn samsung() -> Disk {
     }
 }
 
-/// What a hint did: matched, did not, or was refused.
+/// What a hint did: matched, did not, or was refused, as a value that is none
+/// (`ValueError` there), as one that is not parsed (`SyntaxError`) or as no hint at
+/// all (`DeviceNotFound`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Did {
     Match,
     Miss,
-    Refuse,
+    Value(Flaw),
+    Syntax,
+    NoHint,
 }
-use Did::{Match, Miss, Refuse};
+use Did::{Match, Miss, NoHint, Syntax, Value};
 
 const VECTORS: [(&str, Did); 45] = [
     (r#"{"size": 465}"#, Miss),
@@ -55,9 +59,9 @@ const VECTORS: [(&str, Did); 45] = [
     (r#"{"size": "< 500"}"#, Match),
     (r#"{"size": "!= 400"}"#, Match),
     (r#"{"size": "<or> 400 <or> 465"}"#, Miss),
-    (r#"{"size": "<range-in> [ 400 500 ]"}"#, Refuse),
-    (r#"{"size": -1}"#, Refuse),
-    (r#"{"size": "big"}"#, Refuse),
+    (r#"{"size": "<range-in> [ 400 500 ]"}"#, Value(Flaw::UnsupportedOperator)),
+    (r#"{"size": -1}"#, Value(Flaw::NotPositiveInteger)),
+    (r#"{"size": "big"}"#, Value(Flaw::NotPositiveInteger)),
     (r#"{"model": "samsung ssd 870"}"#, Match),
     (r#"{"model": "Samsung SSD 870"}"#, Match),
     (r#"{"model": "Samsung"}"#, Miss),
@@ -65,9 +69,9 @@ const VECTORS: [(&str, Did); 45] = [
     (r#"{"model": "<in> SSD 870"}"#, Match),
     (r#"{"model": "<or> foo <or> Samsung SSD 870"}"#, Match),
     (r#"{"model": "s!= foo"}"#, Match),
-    (r#"{"model": "<all-in> samsung 870"}"#, Refuse),
-    (r#"{"model": ""}"#, Refuse),
-    (r#"{"model": 5}"#, Refuse),
+    (r#"{"model": "<all-in> samsung 870"}"#, Syntax),
+    (r#"{"model": ""}"#, Value(Flaw::Empty)),
+    (r#"{"model": 5}"#, Value(Flaw::NotText)),
     (r#"{"serial": "S5STNF0"}"#, Match),
     (r#"{"serial": "s5stnf0"}"#, Match),
     (r#"{"serial": "Samsung_SSD_870_S5STNF0"}"#, Match),
@@ -82,26 +86,46 @@ const VECTORS: [(&str, Did); 45] = [
     (r#"{"rotational": "false"}"#, Match),
     (r#"{"rotational": "0"}"#, Match),
     (r#"{"rotational": "True"}"#, Miss),
-    (r#"{"rotational": "maybe"}"#, Refuse),
+    (r#"{"rotational": "maybe"}"#, Value(Flaw::NotFlag)),
     (r#"{"tran": "sata"}"#, Match),
     (r#"{"tran": "nvme"}"#, Miss),
     (r#"{"name": "/dev/sda"}"#, Match),
     (r#"{"by_path": "/dev/disk/by-path/pci-0000:00:17.0-ata-1.0"}"#, Match),
     (r#"{"size": ">= 100", "rotational": false, "vendor": "ata"}"#, Match),
     (r#"{"size": ">= 100", "rotational": true, "vendor": "ata"}"#, Miss),
-    (r#"{"colour": "red"}"#, Refuse),
+    (r#"{"colour": "red"}"#, NoHint),
 ];
 
 #[test]
 fn hints_do_what_the_reference_agent_does() {
     let disk = samsung();
     for (hints, did) in VECTORS {
-        let now = match serde_json::from_str::<RootDeviceHints>(hints) {
+        let given = serde_json::from_str(hints).expect(hints);
+        let now = match super::parse(&given) {
             Ok(hints) if hints.match_disk(&disk) => Match,
             Ok(_) => Miss,
-            Err(_) => Refuse,
+            Err(HintError::Unknown { .. }) => NoHint,
+            Err(HintError::Malformed { hint: "model", flaw: Flaw::UnsupportedOperator, .. }) => Syntax,
+            Err(HintError::Malformed { flaw, .. }) => Value(flaw),
         };
         assert_eq!(now, did, "{hints}");
+        assert!(did != Miss || explains(hints, &disk), "{hints}");
+    }
+}
+
+/// Whoever misses is told why, and whoever matches is not.
+fn explains(hints: &str, disk: &Disk) -> bool {
+    let hints: RootDeviceHints = serde_json::from_str(hints).expect("valid");
+    hints.misses(disk).is_empty() == hints.match_disk(disk)
+}
+
+#[test]
+fn a_name_with_one_spelling_matches_only_that() {
+    let wwn = Wwn { id: "0x5002538e".to_owned(), vendor_extension: None, with_extension: None };
+    let disk = Disk { wwn: Some(wwn), ..samsung() };
+    for (hints, matches) in [(r#"{"wwn": "0x5002538E"}"#, true), (r#"{"wwn": "0x5002538e00"}"#, false)] {
+        let hints: RootDeviceHints = serde_json::from_str(hints).expect("valid");
+        assert_eq!(hints.match_disk(&disk), matches, "{hints}");
     }
 }
 
