@@ -49,7 +49,7 @@ fn device(reader: &Reader<'_>, name: &str, interfaces: &[&String]) -> Option<Usb
     let class = |interface: &&String| {
         number(reader, Path::new(DEVICES).join(interface.as_str()).join("bInterfaceClass"), 2)
     };
-    let mut interfaces: Vec<_> = own.take(limits::USB_INTERFACES).filter_map(|name| class(name)).collect();
+    let mut interfaces: Vec<_> = own.take(limits::USB_INTERFACES).filter_map(class).collect();
     model::order::sort(&mut interfaces);
     interfaces.dedup();
     Some(UsbDevice {
