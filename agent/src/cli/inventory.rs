@@ -1,5 +1,6 @@
 //! `billet-agent inventory`: what this machine is made of, or a recorded one.
 
+mod explain;
 mod metal3;
 mod table;
 
@@ -10,7 +11,9 @@ use std::{
 };
 
 use inventory::{Depth, Options, Root, scan};
-use model::inventory::Inventory;
+use model::inventory::{Disk, Inventory};
+
+use crate::{inspection, steps::lent};
 
 /// Arguments of `inventory`.
 ///
@@ -31,6 +34,8 @@ pub(crate) struct Args {
     /// Look at this disk only; may be given again, and may be a loop device.
     #[arg(long, value_name = "DEV")]
     only_disk: Vec<PathBuf>,
+    #[command(flatten)]
+    explain: explain::Args,
 }
 
 /// How an inventory is written.
@@ -42,15 +47,24 @@ enum Format {
     Table,
     /// As Ironic stores it.
     Ironic,
+    /// What an inspection would post to Ironic, with every collector but `logs`.
+    Inspection,
     /// `HardwareDetails`, for Metal3's annotation inspect.metal3.io/hardwaredetails.
     Metal3,
 }
 
 /// Run it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let recorded = args.root.is_some();
     let root = args.root.map_or_else(|| Ok(Root::live()), Root::open)?;
-    let inventory =
-        scan(&root, &Options { only_disks: args.only_disk, depth: Depth::Whole, ..Options::default() });
+    let depth = if args.explain.is_asked() { Depth::Quick } else { Depth::Whole };
+    let inventory = scan(&root, &Options { only_disks: args.only_disk, depth, ..Options::default() });
+    // What the BMC lends now is no matter of a machine recorded elsewhere.
+    let left_out = |disk: &Disk| if recorded { None } else { lent(disk) };
+    if let Some((text, exit)) = args.explain.run(&inventory.disks, &left_out)? {
+        io::stdout().lock().write_all(text.as_bytes())?;
+        return Ok(exit);
+    }
     let text = written(&inventory, if args.json { Format::Json } else { args.format })?;
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -61,6 +75,7 @@ fn written(inventory: &Inventory, format: Format) -> serde_json::Result<String> 
         Format::Table => return Ok(table::draw(inventory)),
         Format::Json => serde_json::to_string_pretty(inventory),
         Format::Ironic => serde_json::to_string_pretty(&wire::ipa::Inventory::from(inventory)),
+        Format::Inspection => serde_json::to_string_pretty(&inspection::whole(inventory)),
         Format::Metal3 => serde_json::to_string_pretty(&metal3::HardwareDetails::from(inventory)),
     };
     json.map(|json| json + "\n")

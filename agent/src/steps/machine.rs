@@ -25,6 +25,9 @@ use crate::{
 };
 use fetch::{Pace, Trust};
 
+/// Disks of which an error tells why they are not the root disk: it is stored with the node.
+const DISKS_EXPLAINED: usize = 16;
+
 /// How the agent leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -152,20 +155,12 @@ impl Machine {
 
     /// The disk that gets the image.
     pub(super) fn root_disk(&self) -> Result<Disk, Failure> {
-        let hints = self.root_hints()?;
-        let mut disks = self.disks()?;
-        // The operator's, lent by the BMC for a moment: no tenant's system goes there.
-        disks.retain(|disk| match Medium::read(Path::new("/"), disk) {
-            Medium::Installed | Medium::BootDisk(_) => true,
-            Medium::Virtual(_) | Medium::BootStick(_) => false,
-        });
-        hints::choose(&disks, hints.as_ref()).cloned().map_err(|err| {
-            let seen: Vec<String> =
-                disks.iter().map(|disk| format!("{} ({})", disk.path(), disk.size)).collect();
-            let seen = if seen.is_empty() { "no disk at all".to_owned() } else { seen.join(", ") };
+        let (disks, hints, skip) = (self.inventory().disks, self.root_hints()?, self.skipped()?);
+        let told = hints::explain(&disks, hints.as_ref(), &skip, &lent);
+        told.chosen().cloned().map_err(|err| {
             let reason = err.to_string();
-            let text = format!("{}; this machine has {seen}", reason.trim_end_matches('.'));
-            Failure::new(ErrorClass::DeviceNotFound, text)
+            let why = told.short(DISKS_EXPLAINED);
+            Failure::new(ErrorClass::DeviceNotFound, format!("{}; {why}", reason.trim_end_matches('.')))
         })
     }
 
@@ -190,6 +185,14 @@ impl Machine {
     /// A flag or number of the node's `driver_internal_info`.
     pub(super) fn internal(&self, key: &str) -> Option<&Value> {
         self.node.driver_internal_info.get(key).filter(|value| !value.is_null())
+    }
+}
+
+/// Why `disk` is the operator's, lent by the BMC for a moment: no tenant's system goes there.
+pub(crate) fn lent(disk: &Disk) -> Option<String> {
+    match Medium::read(Path::new("/"), disk) {
+        Medium::Installed | Medium::BootDisk(_) => None,
+        Medium::Virtual(why) | Medium::BootStick(why) => Some(why),
     }
 }
 

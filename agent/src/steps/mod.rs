@@ -23,7 +23,7 @@ mod disk_tests;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use machine::{Ending, Machine, Settings, view};
+pub(crate) use machine::{Ending, Machine, Settings, lent, view};
 pub(crate) use table::MANAGER_VERSION;
 
 use crate::command::{Command, Mode, anything};

@@ -6,7 +6,7 @@ use std::path::Path;
 use model::inventory::Namespace;
 
 use super::is_numbered;
-use crate::reader::Reader;
+use crate::{by_path, reader::Reader};
 
 pub(super) fn read(reader: &Reader<'_>, dir: &Path, name: &str) -> Option<Namespace> {
     if !name.starts_with("nvme") {
@@ -41,10 +41,12 @@ fn controllers(reader: &Reader<'_>, dir: &Path, subsystem: Option<&str>) -> Vec<
     if is_controller(above) {
         return vec![above.to_owned()];
     }
-    let of_subsystem = |name: &String| {
-        let nqn = reader.text(format!("sys/class/nvme/{name}/subsysnqn"));
-        nqn.is_some() && nqn.as_deref() == subsystem
+    let Some(subsystem) = subsystem else {
+        let own = by_path::controller(reader, dir);
+        return own.and_then(|own| Some(own.file_name()?.to_str()?.to_owned())).into_iter().collect();
     };
+    let of_subsystem =
+        |name: &String| reader.text(format!("sys/class/nvme/{name}/subsysnqn")).as_deref() == Some(subsystem);
     reader
         .list("sys/class/nvme")
         .into_iter()

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{RootDeviceHints, SMALLEST_ROOT_DISK, choose};
+use super::{NoSuitableDevice, RootDeviceHints, SMALLEST_ROOT_DISK, choose};
 use crate::inventory::Disk;
 
 /// What became of every disk.
@@ -94,11 +94,17 @@ fn judge(disk: &Disk, hints: Option<&RootDeviceHints>, chosen: Option<&Disk>) ->
     }
 }
 
-impl Explanation<'_> {
+impl<'a> Explanation<'a> {
     /// The disk that gets the image.
-    #[must_use]
-    pub fn chosen(&self) -> Option<&Disk> {
-        self.disks.iter().find(|(_, verdict)| *verdict == Verdict::Chosen).map(|(disk, _)| *disk)
+    ///
+    /// # Errors
+    /// [`NoSuitableDevice`] when there is none.
+    pub fn chosen(&self) -> Result<&'a Disk, NoSuitableDevice> {
+        let chosen = self.disks.iter().find(|(_, verdict)| *verdict == Verdict::Chosen);
+        chosen.map(|(disk, _)| *disk).ok_or_else(|| match self.rule {
+            Rule::Hints(hints) => NoSuitableDevice::NoneMatches { hints: hints.clone() },
+            Rule::Smallest => NoSuitableDevice::AllTooSmall,
+        })
     }
 
     /// On one line, for an error: `/dev/sda: size 465.76 GiB is not >= 500; …`. At
@@ -236,7 +242,7 @@ mod tests {
             );
         }
         let told = explain(&disks[1..2], None, &[], &|_| None);
-        assert_eq!(told.chosen(), None);
+        assert_eq!(told.chosen(), Err(NoSuitableDevice::AllTooSmall));
         assert_eq!(told.rule.to_string(), "no hints, so the smallest disk of at least 4.0 GiB");
     }
 
@@ -259,7 +265,7 @@ mod tests {
         for json in [r#"{"size": ">= 5"}"#, r#"{"size": "5"}"#, "{}", r#"{"size": "> 50"}"#] {
             let hints = hints(json);
             let told = explain(&disks, Some(&hints), &[], &|_| None);
-            assert_eq!(told.chosen(), choose(&disks, Some(&hints)).ok(), "{json}");
+            assert_eq!(told.chosen(), choose(&disks, Some(&hints)), "{json}");
         }
     }
 }
