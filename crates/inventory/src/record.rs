@@ -1,7 +1,12 @@
 //! Recording: the files a scan reads, and nothing more, so that the scan can be
 //! repeated elsewhere.
 
+mod forms;
+mod frames;
+mod identifier;
 mod pseudonym;
+mod rules;
+mod walks;
 
 use std::{
     fs, io,
@@ -9,12 +14,10 @@ use std::{
 };
 
 use crate::{
-    Options, Root,
-    identity::vpd,
-    machine, platform,
+    Options, Root, limits, machine, platform,
     reader::Reader,
     recording::{Entry, LISTING, Tree},
-    scan_with, smbios,
+    scan_with,
 };
 
 /// What happens to serial numbers, MACs, UUIDs and addresses.
@@ -59,7 +62,7 @@ pub fn record(
 ) -> Result<(), RecordError> {
     let reader = Reader::new(root);
     let inventory = scan_with(&reader, options);
-    let mut seen = only_what_matters(reader.into_seen(), identifiers);
+    let mut seen = without_secrets(reader.into_seen());
     if identifiers == Identifiers::Replace {
         seen = pseudonym::replace(&seen, &inventory);
     }
@@ -78,32 +81,15 @@ pub fn record(
     write(&dir.join(LISTING), listed.to_string().as_bytes())
 }
 
-/// Of files that hold much besides: the part that is used. A kernel command line
-/// may carry secrets, SMBIOS tables carry every serial number of the machine, and
-/// page 83h of a disk names its ports too.
-fn only_what_matters(tree: Tree, identifiers: Identifiers) -> Tree {
-    let mut nth = 3000;
-    let mut blot = |text: &str| {
-        nth += 1;
-        match identifiers {
-            Identifiers::Keep => text.to_owned(),
-            Identifiers::Replace => pseudonym::stand_in(text, 0, nth),
-        }
+/// Without the secrets of the kernel's command line, whoever the recording is for.
+fn without_secrets(tree: Tree) -> Tree {
+    let Ok(command_line) = tree.read(Path::new(machine::COMMAND_LINE), limits::FILE_BYTES) else {
+        return tree;
     };
-    let cut = tree.entries().map(|(path, entry)| {
-        let entry = match entry {
-            Entry::File(content) if path == Path::new(smbios::TABLE) => {
-                Entry::File(smbios::recorded_part(content, &mut blot))
-            }
-            Entry::File(content) if path.ends_with("vpd_pg83") => Entry::File(vpd::recorded_part(content)),
-            Entry::File(content) if path == Path::new(machine::COMMAND_LINE) => {
-                Entry::File(platform::recorded_command_line(content, identifiers))
-            }
-            Entry::File(_) | Entry::Link(_) | Entry::Directory | Entry::Broken(_) => entry.clone(),
-        };
-        (path.clone(), entry)
-    });
-    cut.collect()
+    let mut tree = tree;
+    let told = platform::recorded_command_line(&command_line, Identifiers::Keep);
+    tree.insert(machine::COMMAND_LINE.into(), Entry::File(told));
+    tree
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), RecordError> {

@@ -172,7 +172,8 @@ fn listen(port: ChildStdout) -> Receiver<Message> {
     let (send, messages) = channel();
     thread::spawn(move || {
         for line in BufReader::new(port).lines().map_while(Result::ok) {
-            let message = serde_json::from_str(&line);
+            // UEFI talks on every port that it finds, and ends no line.
+            let message = serde_json::from_str(&line[line.find('{').unwrap_or(0)..]);
             // Nobody listens any more: the test has ended.
             if message.is_ok_and(|message| send.send(message).is_err()) {
                 return;

@@ -45,13 +45,13 @@ impl Hardware {
         self.qemu(&format!("-smp sockets={sockets},cores={cores},threads={threads}"))
     }
 
-    /// An empty file of `mib` MiB that QEMU has open as `node`.
+    /// An empty file of `mib` MiB that QEMU has open as `n-node`.
     pub(crate) fn file(&mut self, node: &str, mib: u64) -> &mut Self {
         let file = NamedTempFile::new().expect("a temporary file");
         file.as_file().set_len(mib << 20).expect("a file system with holes");
         let path = file.path().display().to_string();
         self.files.push(file);
-        self.qemu(&format!("-blockdev driver=raw,node-name={node},file.driver=file,file.filename={path}"))
+        self.qemu(&format!("-blockdev driver=raw,node-name=n-{node},file.driver=file,file.filename={path}"))
     }
 
     /// A disk: `device` is QEMU's, and what it is told in QEMU's words.
@@ -60,12 +60,12 @@ impl Hardware {
         self.told(serial, mib, transport, device)
     }
 
-    /// A disk of the file that is open as `node`.
+    /// A disk of the file that is open as `n-node`.
     pub(crate) fn told(&mut self, node: &str, mib: u64, transport: &'static str, device: &str) -> &mut Self {
         let wwn = device.split(',').find_map(|option| option.strip_prefix("wwn=")).map(str::to_owned);
         let transport = Some(transport).filter(|transport| !transport.is_empty());
         self.disks.push(Disk { serial: node.to_owned(), mib, wwn, transport });
-        self.qemu(&format!("-device {device},drive={node},serial={node}"))
+        self.qemu(&format!("-device {device},drive=n-{node},serial={node}"))
     }
 
     /// A network card that leads nowhere.
@@ -79,7 +79,8 @@ impl Hardware {
     pub(crate) fn nic_on(&mut self, netdev: &str, device: &str, driver: &'static str) -> &mut Self {
         let mut mac = String::from("52:54:00:b1:1e");
         write!(mac, ":{:02x}", self.nics.len() + 1).expect("a String takes everything");
-        self.qemu(&format!("-device {device},netdev={netdev},mac={mac},romfile="));
+        let rom = if device == "virtio-net-device" { "" } else { ",romfile=" };
+        self.qemu(&format!("-device {device},netdev={netdev},mac={mac}{rom}"));
         self.nics.push(Nic { mac, driver });
         self
     }
@@ -87,6 +88,7 @@ impl Hardware {
     /// A machine with this hardware.
     pub(crate) fn machine(&self) -> Machine {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        Machine::new().memory_mib(self.memory_mib).arguments(&arguments)
+        let counts = format!("guest-disks={} guest-nics={}", self.disks.len(), self.nics.len());
+        Machine::new().memory_mib(self.memory_mib).arguments(&arguments).parameters(&counts)
     }
 }

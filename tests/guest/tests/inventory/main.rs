@@ -54,7 +54,8 @@ fn boot(name: &str) {
     let shape = SHAPES.iter().find(|shape| shape.name == name).expect("a shape");
     let mut hardware = Hardware { memory_mib: MEMORY_MIB, ..Hardware::default() };
     (shape.build)(&mut hardware);
-    let board = shape.board.and_then(|source| Board::of(name, source));
+    let sockets = hardware.processors.map_or(1, |(sockets, _, _)| sockets);
+    let board = shape.board.and_then(|source| Board::of(name, source, sockets));
     if let (Some(source), None) = (shape.board, &board) {
         eprintln!("SKIPPED: {name} has no recorded board and {source} is not in BILLET_CORPUS");
         return;

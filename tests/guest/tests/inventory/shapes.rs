@@ -95,8 +95,8 @@ pub(crate) const SHAPES: &[Shape] = &[
             .qemu("-device nvme,id=one,serial=NVMESUBA,subsys=sub -device nvme,id=two,serial=NVMESUBA,subsys=sub")
             .file("NSA", 64)
             .file("NSB", 32)
-            .qemu("-device nvme-ns,drive=NSA,bus=one,nsid=1,shared=on,eui64=0x5254001122334455")
-            .qemu("-device nvme-ns,drive=NSB,bus=two,nsid=3,shared=off,uuid=0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0")
+            .qemu("-device nvme-ns,drive=n-NSA,bus=one,nsid=1,shared=on,eui64=0x5254001122334455")
+            .qemu("-device nvme-ns,drive=n-NSB,bus=two,nsid=3,shared=off,uuid=0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0")
             .disk("NVMEPLAIN", 64, "nvme", "nvme")
             .nic("virtio-net-pci", "virtio_net");
     }),
@@ -121,8 +121,8 @@ pub(crate) const SHAPES: &[Shape] = &[
             .qemu("-device virtio-scsi-pci,id=left -device virtio-scsi-pci,id=right")
             .disk("LOCAL", 64, "sata", "ide-hd,bus=ide.0")
             .file("SHARED", 64)
-            .qemu("-device scsi-hd,bus=left.0,drive=SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on")
-            .qemu("-device scsi-hd,bus=right.0,drive=SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on")
+            .qemu("-device scsi-hd,bus=left.0,drive=n-SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on")
+            .qemu("-device scsi-hd,bus=right.0,drive=n-SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on")
             .nic("virtio-net-pci", "virtio_net");
     }),
     plain("qemu-mirror-lvm", &["mirror"], |hardware| {

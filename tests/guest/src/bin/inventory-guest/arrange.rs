@@ -1,6 +1,9 @@
 //! What QEMU cannot give a guest, and an administrator makes.
 
-use std::fs;
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use guest::{inside::Named, modules, programs};
 use init::Params;
@@ -31,8 +34,23 @@ fn nics() -> Vec<String> {
     names
 }
 
-/// Every interface is up, so that it has a carrier and hears its neighbours.
-fn up(_: &Params) -> Value {
+/// How many disks and network cards the guest has.
+const DISKS: &str = "guest-disks";
+const NICS: &str = "guest-nics";
+/// How long they may take to appear, and between two looks.
+const APPEAR_LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Every device is there, and every interface up, so that it has a carrier and hears
+/// its neighbours.
+fn up(params: &Params) -> Value {
+    let wanted = |name: &str| params.get(name).and_then(|count| count.parse().ok()).unwrap_or(0);
+    let disks = || fs::read_dir("/sys/block").expect("sysfs").count();
+    let deadline = Instant::now() + APPEAR_LIMIT;
+    while nics().len() < wanted(NICS) || disks() < wanted(DISKS) {
+        assert!(Instant::now() < deadline, "{} of {} cards, {} of {} disks", nics().len(), wanted(NICS), disks(), wanted(DISKS));
+        thread::sleep(POLL);
+    }
     nics().iter().for_each(|nic| ip(&format!("link set {nic} up")));
     json!(nics())
 }
@@ -100,6 +118,7 @@ fn multipath(_: &Params) -> Value {
 
 /// A logical volume on the first disk.
 fn volume(_: &Params) -> Value {
+    modules::load("dm_mod", "");
     let (_, number) = disks().remove(0);
     let uuid = "LVM-Zq3bB1yX0cTgD7kQmP4rS8tVwYaHnJ2eXq0fG5hL9uKzR6sWcNdMvTbJyPiEoA3U";
     let table = format!("0 8192 linear {number} 2048");

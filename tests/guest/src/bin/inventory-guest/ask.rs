@@ -25,7 +25,8 @@ fn udev(_: &Params) -> Value {
         assert!(status.success(), "systemd-udevd: {status}");
     }
     for subsystem in ["--subsystem-match=block", "--subsystem-match=net"] {
-        programs::run("udevadm", &["trigger", "--action=add", "--settle", subsystem]);
+        // Not --settle, which waits for the hidden paths of NVMe's multipath: nobody announces those.
+        programs::run("udevadm", &["trigger", "--action=add", subsystem]);
     }
     programs::run("udevadm", &["settle", "--timeout=60"]);
     let database = String::from_utf8_lossy(&programs::run("udevadm", &["info", "--export-db"])).into_owned();
@@ -48,10 +49,12 @@ fn record(_: &Params) -> Value {
     json!(files(Path::new(RECORDING)))
 }
 
-/// The same machine, from a recording that keeps everything.
+/// The same machine, from a recording that keeps everything, and from one to give away.
 fn replay(_: &Params) -> Value {
     agent(&["record", "--json", "--keep-identifiers", "/tmp/kept"]);
-    agent(&["inventory", "--format", "json", "--root", "/tmp/kept"])
+    agent(&["record", "--json", "/tmp/given"]);
+    let of = |folder| agent(&["inventory", "--format", "json", "--root", folder]);
+    json!({"kept": of("/tmp/kept"), "given": of("/tmp/given")})
 }
 
 fn agent(arguments: &[&str]) -> Value {
