@@ -8,7 +8,7 @@ mod kind;
 mod set;
 mod topology;
 
-use model::inventory::{Cpu, NumaNode, Vulnerability};
+use model::inventory::{Cpu, NumaNode, Socket, Vulnerability};
 
 use crate::{kernel, limits, reader::Reader};
 
@@ -17,8 +17,8 @@ pub(crate) use set::{Form, read as read_set};
 const CPUINFO: &str = "proc/cpuinfo";
 const CPUS: &str = "sys/devices/system/cpu";
 
-/// Every processor, on `nodes`.
-pub(crate) fn read(reader: &Reader<'_>, nodes: &[NumaNode]) -> Cpu {
+/// Every processor, on `nodes`, in `sockets`.
+pub(crate) fn read(reader: &Reader<'_>, nodes: &[NumaNode], sockets: &[Socket]) -> Cpu {
     let cpuinfo = reader.head(CPUINFO).unwrap_or_else(|| {
         reader.warn(CPUINFO, "missing or unreadable");
         String::new()
@@ -29,10 +29,12 @@ pub(crate) fn read(reader: &Reader<'_>, nodes: &[NumaNode]) -> Cpu {
     let topology = topology::Topology::read(reader, &online);
     let rates = clock::read(reader, &online);
     let parts = kind::parts(reader, &topology.cores, &cpuinfo);
-    let named = |name: Option<String>| name.or_else(|| kind::names(&parts));
     Cpu {
         architecture,
-        model_name: named(field(&cpuinfo, &["model name", "Model Name", "cpu model", "cpu"]))
+        model_name: field(&cpuinfo, &["model name", "Model Name", "cpu model", "cpu"])
+            .or_else(|| parts.known_names())
+            .or_else(|| sockets.iter().find_map(|socket| socket.version.clone()))
+            .or_else(|| parts.names())
             .or_else(|| field(&cpuinfo, &["Processor", "uarch"])),
         vendor: field(&cpuinfo, &["vendor_id", "vendor", "mvendorid"]).or_else(|| made_by(&cpuinfo)),
         frequency: rates.maximum.or_else(|| {

@@ -12,16 +12,18 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// `Cortex-X3`; of a part nobody told us of, its number: `ARM 0xd99`.
-    pub(super) fn name(self) -> String {
-        if let Some((_, _, name)) =
-            PARTS.iter().find(|(by, part, _)| (*by, *part) == (self.implementer, self.part))
-        {
-            return (*name).to_owned();
-        }
-        match implementer(self.implementer) {
-            Some(by) => format!("{by} {:#05x}", self.part),
-            None => format!("{:#04x} {:#05x}", self.implementer, self.part),
+    /// `Cortex-X3`; `None` of a part nobody told us of.
+    pub(super) fn name(self) -> Option<&'static str> {
+        let is = |(by, part, _): &&(u8, u16, &str)| (*by, *part) == (self.implementer, self.part);
+        PARTS.iter().find(is).map(|(_, _, name)| *name)
+    }
+
+    /// The name, else the number: `ARM 0xd99`.
+    pub(super) fn label(self) -> String {
+        match (self.name(), implementer(self.implementer)) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(by)) => format!("{by} {:#05x}", self.part),
+            (None, None) => format!("{:#04x} {:#05x}", self.implementer, self.part),
         }
     }
 }
@@ -162,14 +164,14 @@ mod tests {
             ("0x", None),
             ("0x1ffffffffffffffff", None),
         ] {
-            assert_eq!(parse_register(text).map(Part::name).as_deref(), name, "{text}");
+            assert_eq!(parse_register(text).map(Part::label).as_deref(), name, "{text}");
         }
     }
 
     #[test]
     fn cpuinfo_names_the_part_of_each_processor_or_once_for_all() {
         let new = "processor : 0\nCPU implementer : 0x41\nCPU part : 0xd87\n\nprocessor : 1\nCPU implementer : 0x41\nCPU part : 0xd85\n";
-        let names = |text| parse_cpuinfo(text).into_values().map(Part::name).collect::<Vec<_>>();
+        let names = |text| parse_cpuinfo(text).into_values().filter_map(Part::name).collect::<Vec<_>>();
         assert_eq!(names(new), ["Cortex-A725", "Cortex-X925"]);
         let old = "processor : 0\n\nprocessor : 1\n\nCPU implementer : 0x41\nCPU part : 0xc0f\n";
         assert_eq!(names(old), ["Cortex-A15", "Cortex-A15"]);

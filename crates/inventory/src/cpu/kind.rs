@@ -9,17 +9,32 @@ use crate::reader::Reader;
 const UNITS: [(&str, &str); 3] =
     [("cpu_core", "performance"), ("cpu_atom", "efficiency"), ("cpu_lowpower", "low power")];
 
-/// The kinds of cores, where there are several; `parts` are ARM's.
-pub(super) fn read(reader: &Reader<'_>, cores: &[Vec<u32>], parts: Vec<CoreKind>) -> Vec<CoreKind> {
-    let kinds = units(reader, cores);
-    let kinds = if kinds.is_empty() { parts } else { kinds };
-    if kinds.len() > 1 { kinds } else { Vec::new() }
+/// ARM's kinds of cores.
+#[derive(Default)]
+pub(super) struct Parts {
+    kinds: Vec<CoreKind>,
+    /// True when each of them has a name, and not just a number.
+    named: bool,
 }
 
-/// What the processor is called by its parts.
-pub(super) fn names(parts: &[CoreKind]) -> Option<String> {
-    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-    (!names.is_empty()).then(|| names.join(" + "))
+impl Parts {
+    /// What the processor is called by its parts: `Cortex-A725 + Cortex-X925`.
+    pub(super) fn names(&self) -> Option<String> {
+        let names: Vec<&str> = self.kinds.iter().map(|part| part.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(" + "))
+    }
+
+    /// The same, unless a part has no name.
+    pub(super) fn known_names(&self) -> Option<String> {
+        if self.named { self.names() } else { None }
+    }
+}
+
+/// The kinds of cores, where there are several.
+pub(super) fn read(reader: &Reader<'_>, cores: &[Vec<u32>], parts: Parts) -> Vec<CoreKind> {
+    let kinds = units(reader, cores);
+    let kinds = if kinds.is_empty() { parts.kinds } else { kinds };
+    if kinds.len() > 1 { kinds } else { Vec::new() }
 }
 
 fn units(reader: &Reader<'_>, cores: &[Vec<u32>]) -> Vec<CoreKind> {
@@ -33,10 +48,10 @@ fn units(reader: &Reader<'_>, cores: &[Vec<u32>]) -> Vec<CoreKind> {
 }
 
 /// ARM's processors say which part each of them is.
-pub(super) fn parts(reader: &Reader<'_>, cores: &[Vec<u32>], cpuinfo: &str) -> Vec<CoreKind> {
+pub(super) fn parts(reader: &Reader<'_>, cores: &[Vec<u32>], cpuinfo: &str) -> Parts {
     let listed = arm::parse_cpuinfo(cpuinfo);
     if listed.is_empty() {
-        return Vec::new();
+        return Parts::default();
     }
     let register = |cpu: u32| {
         arm::parse_register(&reader.text(format!("{CPUS}/cpu{cpu}/regs/identification/midr_el1"))?)
@@ -56,7 +71,10 @@ pub(super) fn parts(reader: &Reader<'_>, cores: &[Vec<u32>], cpuinfo: &str) -> V
             None => found.push((part, vec![core])),
         }
     }
-    found.into_iter().map(|(part, cores)| kind(part.name(), cores.into_iter())).collect()
+    Parts {
+        named: found.iter().all(|(part, _)| part.name().is_some()),
+        kinds: found.into_iter().map(|(part, cores)| kind(part.label(), cores.into_iter())).collect(),
+    }
 }
 
 fn kind<'a>(name: String, cores: impl Iterator<Item = &'a Vec<u32>>) -> CoreKind {
