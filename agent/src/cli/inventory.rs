@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DEV")]
     only_disk: Vec<PathBuf>,
     #[command(flatten)]
-    explain: explain::Args,
+    explain: explain::Wanted,
 }
 
 /// How an inventory is written.

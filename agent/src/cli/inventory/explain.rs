@@ -11,7 +11,7 @@ use model::{
 
 /// What is to be explained.
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(super) struct Wanted {
     /// Tell which disk these root device hints choose, and why each other is not
     /// it, as in '{"size": ">= 100"}'; '{}' for the rule without hints. Exits with
     /// 1 when no disk suits.
@@ -22,7 +22,7 @@ pub(super) struct Args {
     skip_disks: Option<String>,
 }
 
-impl Args {
+impl Wanted {
     /// Whether anything is to be explained.
     pub(super) fn is_asked(&self) -> bool {
         self.explain_root.is_some()
@@ -65,8 +65,8 @@ mod tests {
     use super::*;
     use inventory::{Options, Root, scan};
 
-    fn args(hints: &str, skip: Option<&str>) -> Args {
-        Args { explain_root: Some(hints.to_owned()), skip_disks: skip.map(str::to_owned) }
+    fn args(hints: &str, skip: Option<&str>) -> Wanted {
+        Wanted { explain_root: Some(hints.to_owned()), skip_disks: skip.map(str::to_owned) }
     }
 
     fn told(hints: &str, skip: Option<&str>) -> (String, bool) {
