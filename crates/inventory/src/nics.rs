@@ -3,7 +3,10 @@
 mod address;
 mod ethtool;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use model::inventory::{Bond, Duplex, Infiniband, Medium, Nic, Onboard, Sriov, Vlan};
 
@@ -26,8 +29,10 @@ pub(crate) fn read(reader: &Reader<'_>, depth: Depth) -> Vec<Nic> {
         names.truncate(limits::NICS);
     }
     let mut nics: Vec<_> = names.into_iter().filter_map(|name| nic(reader, name)).collect();
+    let may_be_vlan = |nic: &Nic| nic.device.is_none() && nic.bond.is_none();
+    let all = if nics.iter().any(may_be_vlan) { by_index(reader, &all) } else { BTreeMap::new() };
     for nic in &mut nics {
-        if nic.device.is_none() && nic.bond.is_none() {
+        if may_be_vlan(nic) {
             nic.vlan = vlan(reader, &nic.name, &all);
         }
         if depth == Depth::Whole && nic.device.is_some() {
@@ -165,18 +170,24 @@ fn bond(reader: &Reader<'_>, place: &Path) -> Option<Bond> {
     })
 }
 
+/// Names of interfaces by the kernel's number.
+fn by_index(reader: &Reader<'_>, names: &[String]) -> BTreeMap<u32, String> {
+    let index = |name: &String| Some((reader.number(format!("{NICS}/{name}/ifindex"))?, name.clone()));
+    model::order::map(names.iter().take(limits::NICS).filter_map(index))
+}
+
 /// Of an interface that has a VLAN's name: its number, if it is one, and what is below it.
-fn vlan(reader: &Reader<'_>, name: &str, all: &[String]) -> Option<Vlan> {
+fn vlan(reader: &Reader<'_>, name: &str, all: &BTreeMap<u32, String>) -> Option<Vlan> {
     let path = kernel::vlan_path(name);
     let answer = reader.ask(&path, &|| Ok(sys::net::vlan_id(name)?.to_string().into_bytes()))?;
-    let id = std::str::from_utf8(&answer).ok().and_then(|text| text.trim().parse().ok());
-    if id.is_none() {
+    let Some(id) = std::str::from_utf8(&answer).ok().and_then(|text| text.trim().parse().ok()) else {
         reader.warn(path, "is not the number of a VLAN");
-    }
-    let index = |name: &str, attribute: &str| reader.number::<u32>(format!("{NICS}/{name}/{attribute}"));
-    let below = index(name, "iflink")?;
-    let parent = all.iter().find(|other| *other != name && index(other, "ifindex") == Some(below));
-    Some(Vlan { id: id?, parent: parent.cloned() })
+        return None;
+    };
+    // Of an interface that has nothing below it, its own number.
+    let below = reader.number(format!("{NICS}/{name}/iflink"));
+    let parent = below.and_then(|below| all.get(&below)).filter(|parent| *parent != name);
+    Some(Vlan { id, parent: parent.cloned() })
 }
 
 /// ACPI's number before that of SMBIOS, as the kernel and udev have it.

@@ -115,8 +115,8 @@ fn number(reader: &Reader<'_>, place: &Path, attribute: &str) -> Option<String> 
 fn link(reader: &Reader<'_>, place: &Path, which: &str) -> Option<PciLink> {
     let path = place.join(format!("{which}_link_speed"));
     let text = reader.text(&path)?;
-    if text.starts_with("Unknown") {
-        return None;
+    if text.starts_with(['U', 'u', '<']) {
+        return None; // "Unknown", "Unknown speed", "unknown", as kernels came and went
     }
     let Some(speed_mts) = transfers(&text) else {
         reader.warn(path, "is not a speed such as 8.0 GT/s");
@@ -127,20 +127,22 @@ fn link(reader: &Reader<'_>, place: &Path, which: &str) -> Option<PciLink> {
     (1..255).contains(&width).then_some(PciLink { speed_mts, width })
 }
 
-/// `16.0 GT/s PCIe` is 16000 millions of transfers a second.
+/// `16.0 GT/s PCIe`, `8 GT/s` before Linux 5.7: 16000 and 8000 millions of transfers a second.
 fn transfers(text: &str) -> Option<u32> {
-    let (whole, tenths) = text.split_once(" GT/s")?.0.split_once('.')?;
+    let number = text.split_once(" GT/s")?.0;
+    let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
     let tenths: u32 = tenths.parse().ok().filter(|tenths| *tenths < 10)?;
     whole.parse::<u32>().ok()?.checked_mul(1000)?.checked_add(tenths * 100)
 }
 
-/// The lesser of what `device` and what is above it can do.
+/// The lesser of what `device` and what is above it, among `all` by address, can do.
 fn best_link(device: &PciDevice, all: &[PciDevice]) -> Option<PciLink> {
     let own = device.best_link.clone()?;
-    let Some(above) = all.iter().find(|above| Some(&above.address) == device.upstream.as_ref()) else {
-        return Some(own);
-    };
-    Some(match &above.best_link {
+    let above = device.upstream.as_ref().and_then(|upstream| {
+        let place = all.binary_search_by(|other| other.address.cmp(upstream)).ok()?;
+        all[place].best_link.as_ref()
+    });
+    Some(match above {
         Some(above) => {
             PciLink { speed_mts: own.speed_mts.min(above.speed_mts), width: own.width.min(above.width) }
         }
@@ -190,7 +192,7 @@ mod tests {
             ("2.5 GT/s PCIe", Some(2500)),
             ("8.0 GT/s", Some(8000)),
             ("64.0 GT/s PCIe", Some(64_000)),
-            ("8 GT/s", None),
+            ("8 GT/s", Some(8000)),
             ("8.25 GT/s", None),
             ("-1.0 GT/s", None),
             ("9999999.0 GT/s", None),

@@ -49,6 +49,7 @@ const VENDORS: &str = "\
 1b4b Marvell
 1b96 Western Digital
 1bb1 Seagate
+1bcf NEC
 1c36 Amazon (Annapurna)
 1c58 HGST
 1c5c SK hynix

@@ -112,7 +112,7 @@ pub struct Vlan {
 /// What the firmware calls an interface of the board (ACPI `_DSM`, or SMBIOS type 41).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Onboard {
-    /// Its number among those of its kind, from 1.
+    /// Its number among those of its kind, as the firmware counts.
     pub index: Option<u32>,
     /// As it is printed on the case: `NIC 1`.
     pub label: Option<String>,
