@@ -15,6 +15,8 @@ use crate::{
 };
 
 use collectors::{Found, report};
+
+pub(crate) use collectors::whole;
 pub(crate) use look::look;
 
 /// How often a post that may succeed later is tried, as Ironic's agent does.

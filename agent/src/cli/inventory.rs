@@ -8,17 +8,18 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
-use inventory::{Depth, Options, Root, scan};
+use inventory::{Depth, Options, Root, lldp::Patience, scan};
 use model::inventory::{Disk, Inventory};
 
 use crate::{inspection, steps::lent};
 
 /// Arguments of `inventory`.
 ///
-/// Nothing is opened but files of sysfs and procfs, and nothing is changed. What
-/// could not be read is listed under `warnings`; the exit status is 0 then too.
+/// Nothing is changed. What could not be read is listed under `warnings`; the exit
+/// status is 0 then too.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Read another machine: a recording made by `record`, or a directory that
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Listen to switches (LLDP), for at most so long; they speak every 30 seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "root")]
+    lldp: Option<u64>,
     /// Look at this disk only; may be given again, and may be a loop device.
     #[arg(long, value_name = "DEV")]
     only_disk: Vec<PathBuf>,
@@ -58,7 +62,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let recorded = args.root.is_some();
     let root = args.root.map_or_else(|| Ok(Root::live()), Root::open)?;
     let depth = if args.explain.is_asked() { Depth::Quick } else { Depth::Whole };
-    let inventory = scan(&root, &Options { only_disks: args.only_disk, depth, ..Options::default() });
+    let lldp = args.lldp.map(|seconds| Patience::of(Duration::from_secs(seconds)));
+    let options = Options { only_disks: args.only_disk, depth, lldp, ..Options::default() };
+    let inventory = scan(&root, &options);
     // What the BMC lends now is no matter of a machine recorded elsewhere.
     let left_out = |disk: &Disk| if recorded { None } else { lent(disk) };
     if let Some((text, exit)) = args.explain.run(&inventory.disks, &left_out)? {

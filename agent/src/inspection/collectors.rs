@@ -34,6 +34,13 @@ const COLLECTORS: [(&str, Collect); 8] = [
     ("extra-hardware", |found, to| to.data = Some(extra_hardware(found.inventory))),
 ];
 
+/// What would be posted with every collector there is, but for logs.
+pub(crate) fn whole(inventory: &Inventory) -> Inspection {
+    let names = COLLECTORS.map(|(name, _)| name.to_owned());
+    let names: Vec<_> = names.into_iter().filter(|name| name != "logs").collect();
+    report(&names, &Found { inventory, logs: None })
+}
+
 /// The body: flat, one key a collector of `names`. One that is not known is
 /// listed, and the rest is posted all the same; Ironic's agent posts nothing then.
 pub(super) fn report(names: &[String], found: &Found<'_>) -> Inspection {

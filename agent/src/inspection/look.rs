@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use inventory::{Depth, Options, Root, scan};
+use inventory::{Depth, Options, Root, lldp::Patience, scan};
 use model::inventory::{Inventory, Nic};
 
 use crate::config;
@@ -21,7 +21,8 @@ pub(crate) fn look(wanted: &config::Inspection, options: &Options) -> Inventory 
         let seconds = wanted.address_wait.as_secs();
         tracing::warn!(seconds, "no address after this long: {}; inspecting without", missing.join(", "));
     }
-    scan(&Root::live(), &Options { depth: Depth::Whole, ..options.clone() })
+    let lldp = wanted.lldp.map(|idle| Patience { idle, ..Patience::default() });
+    scan(&Root::live(), &Options { depth: Depth::Whole, lldp, ..options.clone() })
 }
 
 /// The interfaces that have no address when waiting ends.

@@ -45,7 +45,7 @@ fn row(nic: &Nic) -> Vec<String> {
         link,
         nic.driver.clone().unwrap_or_default(),
         nic.pci_address.clone().unwrap_or_default(),
-        joined([nic.ipv4.map(|v4| v4.to_string()), nic.ipv6.clone()], " "),
+        joined([nic.ipv4.map(|v4| v4.to_string()), nic.ipv6.clone().filter(|v6| !v6.contains('%'))], " "),
         joined([role(nic), firmware], ", "),
     ]
 }
