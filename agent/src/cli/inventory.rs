@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use inventory::{Depth, Options, Root, lldp::Patience, scan};
+use inventory::{Depth, Options, lldp::Patience, scan};
 use model::inventory::{Disk, Inventory};
 
 use crate::{inspection, steps::lent};
@@ -24,7 +24,7 @@ use crate::{inspection, steps::lent};
 pub(crate) struct Args {
     /// Read another machine: a recording made by `record`, or a directory that
     /// has its sys/ and proc/.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|FILE.tar.zst")]
     root: Option<PathBuf>,
     /// How to write it.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -60,7 +60,7 @@ enum Format {
 /// Run it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let recorded = args.root.is_some();
-    let root = args.root.map_or_else(|| Ok(Root::live()), Root::open)?;
+    let root = super::record::open(args.root.as_deref())?;
     let depth = if args.explain.is_asked() { Depth::Quick } else { Depth::Whole };
     let lldp = args.lldp.map(|seconds| Patience::of(Duration::from_secs(seconds)));
     let options = Options { only_disks: args.only_disk, depth, lldp, ..Options::default() };
@@ -89,6 +89,8 @@ fn written(inventory: &Inventory, format: Format) -> serde_json::Result<String> 
 
 #[cfg(test)]
 mod tests {
+    use inventory::Root;
+
     use super::*;
 
     #[test]

@@ -37,8 +37,8 @@ use std::path::PathBuf;
 
 use model::inventory::Inventory;
 
-pub use record::{Identifiers, RecordError, record};
-pub use recording::ParseRecordingError;
+pub use record::{Identifiers, RecordError, record, record_archive};
+pub use recording::{ParseRecordingError, archive::UnpackError};
 pub use root::{OpenRecordingError, Root};
 
 use reader::Reader;

@@ -96,3 +96,8 @@ pub const LLDP_OWN_FRAMES: u32 = 64;
 pub const LLDP_IDLE: Duration = Duration::from_secs(30);
 /// And never longer than this, whatever still comes.
 pub const LLDP_TOTAL: Duration = Duration::from_secs(120);
+
+/// Bytes of a recording in one file: the largest machine so far has a fifth of a mebibyte.
+pub const RECORDING_BYTES: usize = 64 << 20;
+/// Files in it: its listing, and those of procfs.
+pub const RECORDING_FILES: usize = 256;

@@ -16,7 +16,10 @@ use std::{
 use crate::{
     Options, Root, limits, machine, platform,
     reader::Reader,
-    recording::{Entry, LISTING, Tree},
+    recording::{
+        Entry, LISTING, Tree,
+        archive::{self, Files},
+    },
     scan_with,
 };
 
@@ -47,6 +50,9 @@ pub enum RecordError {
         #[source]
         err: io::Error,
     },
+    /// An archive could not be made.
+    #[error("the recording does not fit into an archive; record into a directory")]
+    Pack(#[source] io::Error),
 }
 
 /// Write what a scan of `root` reads to `dir`: `sysfs.txt` in the form of
@@ -60,25 +66,44 @@ pub fn record(
     identifiers: Identifiers,
     dir: &Path,
 ) -> Result<(), RecordError> {
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(RecordError::NotEmpty { dir: dir.to_owned() });
+    }
+    files(root, options, identifiers).iter().try_for_each(|(name, content)| write(&dir.join(name), content))
+}
+
+/// The same as one file, a `.tar.zst` that [`Root::unpack`] reads when it is decompressed.
+///
+/// # Errors
+/// [`RecordError::Pack`] when a file's name is longer than an archive's may be.
+pub fn record_archive(
+    root: &Root,
+    options: &Options,
+    identifiers: Identifiers,
+) -> Result<Vec<u8>, RecordError> {
+    archive::pack(&files(root, options, identifiers)).map_err(RecordError::Pack)
+}
+
+/// The files of a recording.
+fn files(root: &Root, options: &Options, identifiers: Identifiers) -> Files {
     let reader = Reader::new(root);
     let inventory = scan_with(&reader, options);
     let mut seen = without_secrets(reader.into_seen());
     if identifiers == Identifiers::Replace {
         seen = pseudonym::replace(&seen, &inventory);
     }
-    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(RecordError::NotEmpty { dir: dir.to_owned() });
-    }
+    let mut files = Files::new();
     let mut listed = Tree::default();
     for (path, entry) in seen.entries() {
         match entry {
-            Entry::File(content) if path.starts_with("proc") => write(&dir.join(path), content)?,
+            Entry::File(content) if path.starts_with("proc") => files.push((path.clone(), content.clone())),
             Entry::File(_) | Entry::Link(_) | Entry::Directory | Entry::Broken(_) => {
                 listed.insert(path.clone(), entry.clone());
             }
         }
     }
-    write(&dir.join(LISTING), listed.to_string().as_bytes())
+    files.push((LISTING.into(), listed.to_string().into_bytes()));
+    files
 }
 
 /// Without the secrets of the kernel's command line, whoever the recording is for.

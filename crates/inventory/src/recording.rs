@@ -12,6 +12,8 @@
 //! In content `\n`, `\\` and `\xNN` stand for what they stand for everywhere; a
 //! number behind `!` is the error reading gives (`EIO` is 5).
 
+pub(crate) mod archive;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,

@@ -5,7 +5,10 @@ use std::{
     str::FromStr,
 };
 
-use crate::recording::{LISTING, ParseRecordingError, Tree};
+use crate::recording::{
+    Entry, LISTING, ParseRecordingError, Tree,
+    archive::{self, UnpackError},
+};
 
 /// Where a machine is read from: the running one, a tree that has `sys/` and
 /// `proc/` below it, or a recording made by [`record`](crate::record()).
@@ -45,6 +48,9 @@ pub enum OpenRecordingError {
         #[source]
         err: ParseRecordingError,
     },
+    /// An archive that is no recording.
+    #[error("the archive is not a recording; make one with `billet-agent record`")]
+    Archive(#[source] UnpackError),
 }
 
 impl Root {
@@ -74,6 +80,23 @@ impl Root {
         };
         let tree = text.parse().map_err(|err| OpenRecordingError::Malformed { path, err })?;
         Ok(Self { place: Place::Recording(tree, dir) })
+    }
+
+    /// The recording in `archive`: what [`record_archive`](crate::record_archive) made, decompressed.
+    ///
+    /// # Errors
+    /// [`OpenRecordingError::Archive`] when it is damaged, holds what no recording
+    /// does, or too much; [`OpenRecordingError::Malformed`] when its listing is none.
+    pub fn unpack(archive: &mut dyn io::Read) -> Result<Self, OpenRecordingError> {
+        let files = archive::unpack(archive).map_err(OpenRecordingError::Archive)?;
+        let listing = files.iter().find(|(name, _)| name == Path::new(LISTING));
+        let text = listing.map(|(_, content)| String::from_utf8_lossy(content)).unwrap_or_default();
+        let malformed = |err| OpenRecordingError::Malformed { path: LISTING.into(), err };
+        let mut tree: Tree = text.parse().map_err(malformed)?;
+        for (name, content) in files.into_iter().filter(|(name, _)| name.starts_with("proc")) {
+            tree.insert(name, Entry::File(content));
+        }
+        Ok(Self { place: Place::Listing(tree) })
     }
 
     /// True for the machine this program runs on.

@@ -24,10 +24,8 @@ const UDEV_PROGRAMS: [&str; 3] = ["ata_id", "cdrom_id", "scsi_id"];
 pub fn udev() -> Vec<Copied> {
     let unpacked = unpacked("udev");
     let program = unpacked.join("bin/udevadm"); // one program by two names
-    let mut files = vec![
-        ("usr/bin/udevadm".to_owned(), program.clone()),
-        ("usr/bin/systemd-udevd".to_owned(), program),
-    ];
+    let mut files =
+        vec![("usr/bin/udevadm".to_owned(), program.clone()), ("usr/bin/systemd-udevd".to_owned(), program)];
     let below = |path: String| (path.clone(), unpacked.join(path));
     files.extend(UDEV_RULES.map(|name| below(format!("lib/udev/rules.d/{name}"))));
     files.extend(UDEV_PROGRAMS.map(|name| below(format!("lib/udev/{name}"))));

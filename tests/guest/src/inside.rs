@@ -41,9 +41,7 @@ pub fn main<B>(name: &str, open: impl FnOnce(Params) -> B, rows: &[&[Named<B>]])
         return run_rows(name, open, rows);
     }
     if !init::is_pid_1() {
-        eprintln!(
-            "{name} is PID 1 of a guest that tests/guest starts; it may destroy every drive it finds"
-        );
+        eprintln!("{name} is PID 1 of a guest that tests/guest starts; it may destroy every drive it finds");
         std::process::exit(2);
     }
     let started = match init::start() {

@@ -75,6 +75,7 @@ pub(super) fn of(path: &Path, content: &[u8]) -> Rule {
         "uevent" => Rule::Walk(walks::event),
         "vpd_pg80" => Rule::Walk(walks::serial_page),
         "vpd_pg83" => Rule::Walk(walks::designation_page),
+        "vpd_pg89" => Rule::Walk(walks::ata_page),
         "smbios_entry_point" => Rule::Walk(nothing),
         "address" if grand == "net" => Rule::Walk(walks::whole),
         "id" if folder == "nfit" => Rule::Walk(walks::whole),
@@ -92,6 +93,7 @@ fn answer(path: &Path, name: &str) -> Rule {
     let begins = |marks: &[&str]| marks.iter().any(|mark| name.starts_with(mark));
     match (kind, name) {
         ("architecture", _) => KEEP,
+        ("signatures", _) => Rule::Walk(nothing), // names of what was found, not what stands there
         ("net", "addresses" | "permanent_mac") => Rule::Walk(walks::whole),
         ("net", "vlan" | "driver" | "link") => Rule::Walk(nothing),
         ("net", "lldp") => Rule::Walk(frames::lldp),

@@ -161,7 +161,7 @@ pub(super) fn serial_page(page: &mut Vec<u8>, swap: Swap<'_>) {
 
 const T10_VENDOR: u8 = 1;
 const ASCII: u8 = 2;
-/// A designator of the logical unit, of its port, or of its target.
+/// A designator of the logical unit, not of its port or its target.
 const UNIT: u8 = 0;
 /// A T10 designator begins with eight letters of the vendor; libata's goes on with
 /// forty of the model.
@@ -169,10 +169,15 @@ const VENDOR_BYTES: usize = 8;
 const ATA_SERIAL: Range<usize> = 48..68;
 
 /// SCSI's page 83h: the designators of the unit; others, which are not read, are left out.
+/// Before SPC-2 it was the name itself, without reserved bytes.
 pub(super) fn designation_page(page: &mut Vec<u8>, swap: Swap<'_>) {
     let length = page.get(2..4).map_or(0, |length| usize::from(u16::from_be_bytes([length[0], length[1]])));
+    page.truncate(4 + length);
+    let end = page.len();
+    if page.get(6).is_some_and(|reserved| *reserved != 0) {
+        return swap_bytes(page, 4..end, swap);
+    }
     let mut rest = page.get(4..).unwrap_or_default();
-    rest = &rest[..rest.len().min(length)];
     let mut body = Vec::new();
     while let [set, flags, _, length, tail @ ..] = rest {
         let Some((bytes, next)) = tail.split_at_checked(usize::from(*length)) else { break };
@@ -243,6 +248,14 @@ pub(super) fn ata_identify(page: &mut Vec<u8>, swap: Swap<'_>) {
         let sum = page[..SUM].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
         page[SUM] = sum.wrapping_neg();
     }
+}
+
+/// Page 89h of vital product data, which holds an IDENTIFY DEVICE (SAT-4, 12.4.2).
+pub(super) fn ata_page(page: &mut Vec<u8>, swap: Swap<'_>) {
+    const IDENTIFY: usize = 60;
+    let mut identify = page.split_off(page.len().min(IDENTIFY));
+    ata_identify(&mut identify, swap);
+    page.append(&mut identify);
 }
 
 /// An answer of a management controller: completion code, revision of the parameter, value.

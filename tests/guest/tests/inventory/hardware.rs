@@ -55,7 +55,13 @@ impl Hardware {
     }
 
     /// A disk: `device` is QEMU's, and what it is told in QEMU's words.
-    pub(crate) fn disk(&mut self, serial: &str, mib: u64, transport: &'static str, device: &str) -> &mut Self {
+    pub(crate) fn disk(
+        &mut self,
+        serial: &str,
+        mib: u64,
+        transport: &'static str,
+        device: &str,
+    ) -> &mut Self {
         self.file(serial, mib);
         self.told(serial, mib, transport, device)
     }

@@ -36,9 +36,19 @@ pub(crate) const SHAPES: &[Shape] = &[
     server("supermicro-x9dbl-ahci", "u-root-smbios/SuperMicro-X9DBL.bin", |hardware| {
         hardware
             .processors(2, 1, 2)
-            .disk("WD-WCC1AAAA", 64, "sata", "ide-hd,bus=ide.0,wwn=0x50014ee2b1000001,model=WDC_WD1003FBYX,ver=1.02")
+            .disk(
+                "WD-WCC1AAAA",
+                64,
+                "sata",
+                "ide-hd,bus=ide.0,wwn=0x50014ee2b1000001,model=WDC_WD1003FBYX,ver=1.02",
+            )
             .disk("WD-WCC1AAAB", 64, "sata", "ide-hd,bus=ide.1,wwn=0x50014ee2b1000002,rotation_rate=7200")
-            .disk("PHDV1AAAC", 64, "sata", "ide-hd,bus=ide.4,rotation_rate=1,logical_block_size=512,physical_block_size=4096")
+            .disk(
+                "PHDV1AAAC",
+                64,
+                "sata",
+                "ide-hd,bus=ide.4,rotation_rate=1,logical_block_size=512,physical_block_size=4096",
+            )
             .nic("e1000e", "e1000e")
             .nic("e1000", "e1000");
     }),
@@ -70,7 +80,12 @@ pub(crate) const SHAPES: &[Shape] = &[
     server("vmware-pvscsi", "u-root-smbios/VMWare.bin", |hardware| {
         hardware
             .qemu("-device pvscsi,id=scsi")
-            .disk("VM1AAAA", 64, "", "scsi-hd,bus=scsi.0,scsi-id=0,wwn=0x5000c29a1b2c3d01,vendor=VMware,product=Virtual_disk")
+            .disk(
+                "VM1AAAA",
+                64,
+                "",
+                "scsi-hd,bus=scsi.0,scsi-id=0,wwn=0x5000c29a1b2c3d01,vendor=VMware,product=Virtual_disk",
+            )
             .nic("vmxnet3", "vmxnet3");
     }),
     server("lenovo-t480", "u-root-smbios/Lenovo-ThinkPad-T480.bin", |hardware| {
@@ -105,7 +120,12 @@ pub(crate) const SHAPES: &[Shape] = &[
             .qemu("-device virtio-scsi-pci,id=scsi")
             .disk("VSCSIA", 64, "", "scsi-hd,bus=scsi.0,scsi-id=0,lun=0,wwn=0x5000c500b2000001")
             .disk("VSCSIB", 64, "", "scsi-hd,bus=scsi.0,scsi-id=3,lun=2,wwn=0x60014055")
-            .disk("VSCSIC", 64, "", "scsi-hd,bus=scsi.0,scsi-id=4,logical_block_size=4096,physical_block_size=4096")
+            .disk(
+                "VSCSIC",
+                64,
+                "",
+                "scsi-hd,bus=scsi.0,scsi-id=4,logical_block_size=4096,physical_block_size=4096",
+            )
             .disk("VBLKA", 64, "virtio", "virtio-blk-pci")
             .nic("virtio-net-pci", "virtio_net");
     }),
@@ -121,8 +141,12 @@ pub(crate) const SHAPES: &[Shape] = &[
             .qemu("-device virtio-scsi-pci,id=left -device virtio-scsi-pci,id=right")
             .disk("LOCAL", 64, "sata", "ide-hd,bus=ide.0")
             .file("SHARED", 64)
-            .qemu("-device scsi-hd,bus=left.0,drive=n-SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on")
-            .qemu("-device scsi-hd,bus=right.0,drive=n-SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on")
+            .qemu(
+                "-device scsi-hd,bus=left.0,drive=n-SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on",
+            )
+            .qemu(
+                "-device scsi-hd,bus=right.0,drive=n-SHARED,serial=SHARED,wwn=0x5000c500d4000001,share-rw=on",
+            )
             .nic("virtio-net-pci", "virtio_net");
     }),
     plain("qemu-mirror-lvm", &["mirror"], |hardware| {
@@ -162,7 +186,9 @@ pub(crate) const SHAPES: &[Shape] = &[
     plain("qemu-uefi-secure-boot", &[], |hardware| {
         hardware
             .qemu("-machine q35,smm=on -global driver=cfi.pflash01,property=secure,value=on")
-            .qemu("-drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
+            .qemu(
+                "-drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+            )
             .qemu("-drive if=pflash,format=raw,unit=1,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
             .disk("UEFIDISK", 64, "nvme", "nvme")
             .nic("virtio-net-pci", "virtio_net");

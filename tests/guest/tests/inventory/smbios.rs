@@ -24,7 +24,7 @@ pub(crate) struct Board {
 impl Board {
     /// The board of the recorded machine called `name`; when it is being recorded,
     /// that of the dump `source` in the corpus. `None` when there is neither. Hypervisors
-    tell of hundreds of `sockets`; so many are enough.
+    /// tell of hundreds of `sockets`; so many are enough.
     pub(crate) fn of(name: &str, source: &str, sockets: u32) -> Option<Self> {
         let dump = corpus().map(|corpus| corpus.join(source)).filter(|dump| dump.is_file());
         let table = match dump {

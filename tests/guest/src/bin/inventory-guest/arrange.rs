@@ -48,7 +48,14 @@ fn up(params: &Params) -> Value {
     let disks = || fs::read_dir("/sys/block").expect("sysfs").count();
     let deadline = Instant::now() + APPEAR_LIMIT;
     while nics().len() < wanted(NICS) || disks() < wanted(DISKS) {
-        assert!(Instant::now() < deadline, "{} of {} cards, {} of {} disks", nics().len(), wanted(NICS), disks(), wanted(DISKS));
+        assert!(
+            Instant::now() < deadline,
+            "{} of {} cards, {} of {} disks",
+            nics().len(),
+            wanted(NICS),
+            disks(),
+            wanted(DISKS)
+        );
         thread::sleep(POLL);
     }
     nics().iter().for_each(|nic| ip(&format!("link set {nic} up")));
@@ -70,7 +77,8 @@ fn bond(_: &Params) -> Value {
 /// VLAN 205 on the bond, or else on the first interface.
 fn vlan(_: &Params) -> Value {
     modules::load("8021q", "");
-    let below = if fs::exists("/sys/class/net/bond0").unwrap_or(false) { "bond0".into() } else { nics().remove(0) };
+    let below =
+        if fs::exists("/sys/class/net/bond0").unwrap_or(false) { "bond0".into() } else { nics().remove(0) };
     ip(&format!("link set {below} up"));
     ip(&format!("link add link {below} name {below}.205 type vlan id 205"));
     ip(&format!("link set {below}.205 up"));
@@ -92,7 +100,8 @@ fn mirror(_: &Params) -> Value {
     modules::load("raid1", "");
     let disks = disks();
     let [first, second] = [0, 1].map(|nth: usize| format!("/dev/{}", disks[nth].0));
-    let create = "--create /dev/md/old --run --metadata=1.2 --level=1 --raid-devices=2 --homehost=oldhost --name=old";
+    let create =
+        "--create /dev/md/old --run --metadata=1.2 --level=1 --raid-devices=2 --homehost=oldhost --name=old";
     let mut arguments: Vec<&str> = create.split_whitespace().collect();
     arguments.extend([first.as_str(), second.as_str()]);
     programs::run("mdadm", &arguments);
@@ -108,10 +117,7 @@ fn multipath(_: &Params) -> Value {
     let sectors = fs::read_to_string(format!("/sys/block/{one}/size")).expect("sysfs");
     let wwid = fs::read_to_string(format!("/sys/block/{one}/device/wwid")).expect("sysfs");
     let name = wwid.trim().strip_prefix("naa.").expect("a world wide name");
-    let table = format!(
-        "0 {} multipath 0 0 1 1 service-time 0 2 2 {first} 1 1 {second} 1 1",
-        sectors.trim()
-    );
+    let table = format!("0 {} multipath 0 0 1 1 service-time 0 2 2 {first} 1 1 {second} 1 1", sectors.trim());
     programs::run("dmsetup", &["create", "mpatha", "--uuid", &format!("mpath-3{name}"), "--table", &table]);
     Value::Null
 }
