@@ -110,7 +110,10 @@ fn scsi(drive: &Drive<'_>, disk: &Path) -> Identity {
         let identify = if fixed { drive::ata::identify(drive) } else { None };
         match identify {
             Some(identify) => ata(drive, disk, Some(&identify)),
-            None => usb::read(drive.reader, disk),
+            None => {
+                let known = usb::read(drive.reader, disk);
+                known.unwrap_or_else(|| Identity { kind: None, ..by_pages(drive, disk) })
+            }
         }
     } else {
         by_pages(drive, disk)

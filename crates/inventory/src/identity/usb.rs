@@ -9,11 +9,10 @@ use crate::reader::Reader;
 /// Interface subclasses whose SCSI names count: ATAPI and transparent SCSI.
 const WITH_SCSI_NAMES: [&str; 2] = ["02", "06"];
 
-pub(super) fn read(reader: &Reader<'_>, disk: &Path) -> Identity {
+/// `None` where the tree does not show the USB device.
+pub(super) fn read(reader: &Reader<'_>, disk: &Path) -> Option<Identity> {
     let below_usb = |file: &str| disk.ancestors().find(|dir| reader.exists(dir.join(file)));
-    let (Some(interface), Some(device)) = (below_usb("bInterfaceSubClass"), below_usb("idVendor")) else {
-        return Identity::default();
-    };
+    let (interface, device) = (below_usb("bInterfaceSubClass")?, below_usb("idVendor")?);
     let subclass = reader.text(interface.join("bInterfaceSubClass")).unwrap_or_default();
     let with_scsi = WITH_SCSI_NAMES.contains(&subclass.as_str());
     let scsi = |name: &str| reader.text(disk.join("device").join(name)).filter(|_| with_scsi);
@@ -27,12 +26,12 @@ pub(super) fn read(reader: &Reader<'_>, disk: &Path) -> Identity {
         serial.as_deref(),
         instance(reader, disk).filter(|_| with_scsi),
     );
-    Identity {
+    Some(Identity {
         serial: serial.clone().or_else(|| long.clone()),
         serial_aliases: long.filter(|_| serial.is_some()).into_iter().collect(),
         model: model.filter(|_| !with_scsi),
         ..Identity::default()
-    }
+    })
 }
 
 /// `ID_SERIAL`: `SanDisk_Ultra_4C5300-0:0`.

@@ -111,21 +111,6 @@ pub(crate) fn designators(page: &[u8]) -> Vec<Designator> {
     found
 }
 
-/// The part of page 83h that [`designators`] reads.
-pub(crate) fn recorded_part(page: &[u8]) -> Vec<u8> {
-    if before_spc_2(page).is_some() {
-        return page.to_vec();
-    }
-    let mut body = Vec::new();
-    for Designator { code_set, kind, bytes } in designators(page) {
-        let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX); // was one byte on the page
-        body.extend([code_set, kind, 0, length]);
-        body.extend(bytes);
-    }
-    let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes();
-    [&[0, 0x83, length[0], length[1]], body.as_slice()].concat()
-}
-
 /// The whole model of an ATA disk, from its page 83h.
 pub(crate) fn ata_model(page: &[u8]) -> Option<String> {
     designators(page).iter().find_map(Designator::ata_model)
@@ -254,21 +239,12 @@ mod tests {
         let name = [0x60, 0x06, 0x04, 0x80, 0, 0, 0, 0x28];
         let named = best(&page(0x83, &name), None).expect("named");
         assert_eq!((named.long.as_str(), named.short.as_str()), ("36006048000000028", "36006048000000028"));
-        assert_eq!(recorded_part(&page(0x83, &name)), page(0x83, &name));
     }
 
     #[test]
     fn a_unit_serial_number_alone_is_a_name_with_its_maker() {
         let named = Naming::of_unit_serial("beaf 11", Some(("LIO-ORG", "disk0"))).expect("named");
         assert_eq!((named.long.as_str(), named.short.as_str()), ("SLIO-ORG_disk0_beaf_11", "beaf_11"));
-    }
-
-    #[test]
-    fn what_is_recorded_reads_the_same() {
-        let whole =
-            page(0x83, &[ata_designator(), descriptor(BINARY, NAA, &[0x50, 0, 0, 0, 0, 0, 0, 1])].concat());
-        let kept = recorded_part(&whole);
-        assert_eq!((best(&kept, None), ata_model(&kept)), (best(&whole, None), ata_model(&whole)));
     }
 
     #[test]
