@@ -27,9 +27,6 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 /// No input may take longer, however slow and busy the machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What the pipeline may allocate at once (issue 3: 64 MiB whatever the image),
-/// and what a target itself holds: the disk twice, and copies of the input.
-const BUDGET: usize = (64 + 24) << 20;
 /// Seeds and inputs that led somewhere new; more are not kept.
 const MOST_POOLED: usize = 512;
 
@@ -90,8 +87,9 @@ impl Fuzzer {
 
     fn run(mut self, seed: u64, time: Duration) -> Run {
         let kept = corpus::load(self.target.name).expect("the corpus can be read");
-        assert!(!kept.is_empty(), "{} has no seeds", self.target.name);
         let mut pool: Vec<Vec<u8>> = kept.into_iter().map(|kept| kept.bytes).collect();
+        pool.extend(corpus::elsewhere(self.target.name));
+        assert!(!pool.is_empty(), "{} has no seeds", self.target.name);
         for bytes in pool.clone() {
             self.attempt(&bytes);
         }
@@ -121,7 +119,7 @@ impl Fuzzer {
         };
         let memory = MEMORY.peak_usage().saturating_sub(before);
         self.run.most_memory = self.run.most_memory.max(memory);
-        if memory > BUDGET + 4 * input.len() {
+        if memory > self.target.memory + 4 * input.len() {
             self.broken(input, &format!("allocated {} MiB at once", memory >> 20));
         }
         self.run.outcomes.insert(without_numbers(&outcome))
