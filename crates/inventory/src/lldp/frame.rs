@@ -186,6 +186,7 @@ fn id(value: &[u8], mac: u8, address: u8) -> Option<String> {
     match value.split_first()? {
         (kind, value) if *kind == mac => Some(Mac(value.try_into().ok()?).to_string()),
         (kind, [family, value @ ..]) if *kind == address => network_address(*family, value),
+        (_, value) if std::str::from_utf8(value).is_err() => Some(format!("0x{}", hex(value))),
         (_, value) => text(value),
     }
 }
