@@ -1,5 +1,7 @@
 //! Clock rates, from cpufreq and from ACPI.
 
+use std::collections::BTreeSet;
+
 use model::inventory::Frequency;
 
 use super::CPUS;
@@ -28,15 +30,17 @@ pub(super) fn read(reader: &Reader<'_>, online: &[u32]) -> Rates {
 }
 
 /// Where cpufreq keeps rates: a policy for all processors that share a clock, or,
-/// before Linux 4.3, a folder in each processor's.
-fn places(reader: &Reader<'_>, online: &[u32]) -> Vec<String> {
-    let policies = reader.list(format!("{CPUS}/cpufreq"));
-    let policies = policies.iter().filter(|name| name.starts_with("policy"));
-    let places: Vec<String> = policies.map(|name| format!("{CPUS}/cpufreq/{name}")).collect();
-    if places.is_empty() {
-        return online.iter().map(|cpu| format!("{CPUS}/cpu{cpu}/cpufreq")).collect();
-    }
-    places
+/// before Linux 4.3, a folder in each processor's. Only those of processors that
+/// are online: the others' files answer `EBUSY`.
+fn places(reader: &Reader<'_>, online: &[u32]) -> BTreeSet<String> {
+    let place = |cpu: &u32| {
+        let own = format!("{CPUS}/cpu{cpu}/cpufreq");
+        match reader.link_name(&own) {
+            Some(policy) => format!("{CPUS}/cpufreq/{policy}"),
+            None => own,
+        }
+    };
+    model::order::set(online.iter().map(place))
 }
 
 /// What ACPI calls the rate a processor is sold with, in megahertz.

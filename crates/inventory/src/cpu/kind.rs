@@ -15,6 +15,8 @@ pub(super) struct Parts {
     kinds: Vec<CoreKind>,
     /// True when each of them has a name, and not just a number.
     named: bool,
+    /// True when the part of every core is known.
+    complete: bool,
 }
 
 impl Parts {
@@ -33,7 +35,7 @@ impl Parts {
 /// The kinds of cores, where there are several.
 pub(super) fn read(reader: &Reader<'_>, cores: &[Vec<u32>], parts: Parts) -> Vec<CoreKind> {
     let kinds = units(reader, cores);
-    let kinds = if kinds.is_empty() { parts.kinds } else { kinds };
+    let kinds = if kinds.is_empty() && parts.complete { parts.kinds } else { kinds };
     if kinds.len() > 1 { kinds } else { Vec::new() }
 }
 
@@ -72,6 +74,7 @@ pub(super) fn parts(reader: &Reader<'_>, cores: &[Vec<u32>], cpuinfo: &str) -> P
         }
     }
     Parts {
+        complete: found.iter().map(|(_, cores)| cores.len()).sum::<usize>() == cores.len(),
         named: found.iter().all(|(part, _)| part.name().is_some()),
         kinds: found.into_iter().map(|(part, cores)| kind(part.label(), cores.into_iter())).collect(),
     }
