@@ -70,7 +70,7 @@ fn texts(told: &Structure<'_>, identifying: &[usize], blot: &mut dyn FnMut(&str)
     for (number, text) in (1_usize..).zip(told.texts.split(|byte| *byte == 0)) {
         let shown = readable(text);
         if numbers.iter().any(|other| usize::from(*other) == number) && !is_placeholder(&shown) {
-            texts.extend(blot(&shown).into_bytes().into_iter().filter(|byte| *byte != 0));
+            texts.extend(stand_in(&blot(&shown)));
         } else {
             texts.extend(text);
         }
@@ -78,4 +78,86 @@ fn texts(told: &Structure<'_>, identifying: &[usize], blot: &mut dyn FnMut(&str)
     }
     texts.push(0);
     texts
+}
+
+/// What `blot` returned as a text of a table: without zeros, and never empty, for
+/// both would end the texts.
+fn stand_in(text: &str) -> Vec<u8> {
+    let bytes: Vec<u8> = text.bytes().filter(|byte| *byte != 0).collect();
+    if bytes.is_empty() { b"?".to_vec() } else { bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::decode, *};
+
+    /// A system, a board with the same serial number, vendors' texts, a module.
+    fn table() -> Vec<u8> {
+        let mut system = vec![1, 0x1b, 1, 0, 1, 2, 0, 3];
+        system.extend((0x41..0x51).chain([6, 0, 0]));
+        system.extend(b"Dell Inc.\0PowerEdge R640\x007XK2P3Z\0\0");
+        let board = b"\x02\x09\x02\0\x01\0\0\x02\x03Dell Inc.\x007XK2P3Z\0Default string\0\0";
+        let oem = b"\x0b\x05\x03\0\x01SECRET\0\0".as_slice();
+        let vendors = b"\xdd\x06\x04\0\x01\x02SECRET\0SECRET\0\0".as_slice();
+        let mut module = vec![17, 0x1b, 5, 0];
+        module.resize(0x1b, 0);
+        (module[0x0c], module[0x10], module[0x18]) = (1, 1, 2);
+        module.extend(b"DIMM_A1\x0012BDC045\0\0");
+        let cut = b"\x04\x30\0".as_slice();
+        [&system, board.as_slice(), oem, vendors, &module, cut].concat()
+    }
+
+    /// Digits become nines; nothing else changes.
+    fn blot(text: &str) -> String {
+        text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect()
+    }
+
+    #[test]
+    fn a_recorded_table_tells_the_same_but_for_what_identifies() {
+        let part = recorded_part(&table(), blot);
+        let shown = String::from_utf8_lossy(&part).into_owned();
+        for secret in ["SECRET", "7XK2P3Z", "12BDC045", "ABCDEFGHIJKLMNOP"] {
+            assert!(!shown.contains(secret), "{secret} is still there: {shown:?}");
+        }
+        let (mut before, mut after) = (decode(&table(), b""), decode(&part, b""));
+        assert_eq!(after.flaws, Vec::<String>::new());
+        let system = after.system.as_mut().expect("a system");
+        assert_eq!(system.serial_number.as_deref(), Some("9XK9P9Z"));
+        assert_eq!(system.uuid.as_deref(), Some("99999999-9999-9999-999a-9b9c9d9e9f99"));
+        assert_eq!(after.hardware.boards[0].serial_number.as_deref(), Some("9XK9P9Z"));
+        assert_eq!(after.memory.modules[0].serial_number.as_deref(), Some("99BDC999"));
+        for smbios in [&mut before, &mut after] {
+            let system = smbios.system.as_mut().expect("a system");
+            (system.serial_number, system.uuid) = (None, None);
+            smbios.hardware.boards[0].serial_number = None;
+            smbios.memory.modules[0].serial_number = None;
+            smbios.flaws.clear();
+        }
+        assert_eq!(before, after);
+    }
+
+    #[test]
+    fn what_is_kept_is_kept_to_the_byte() {
+        let part = recorded_part(&table(), str::to_owned);
+        assert_eq!(recorded_part(&part, str::to_owned), part);
+        assert_eq!(decode(&part, b"").system, decode(&table(), b"").system);
+    }
+
+    #[test]
+    fn nobodys_uuid_stays_nobodys() {
+        let mut table = table();
+        table[UUID].fill(0xff);
+        let part = recorded_part(&table, |_| "0".repeat(32));
+        assert_eq!(decode(&part, b"").system.expect("a system").uuid, None);
+        assert_eq!(part[UUID], [0xff; 16]);
+    }
+
+    #[test]
+    fn a_stand_in_of_another_shape_breaks_nothing() {
+        for stand_in in ["", "\0\0\0", "longer than what it stands for", "zz"] {
+            let part = recorded_part(&table(), |_| stand_in.to_owned());
+            let smbios = decode(&part, b"");
+            assert_eq!(smbios.hardware.boards.len(), 1, "{stand_in:?}: {smbios:?}");
+        }
+    }
 }

@@ -88,9 +88,10 @@ fn uuid_text(mut bytes: [u8; 16], low_byte_first: bool) -> String {
     text
 }
 
-/// The same of a UUID that the kernel wrote.
+/// Whether the kernel wrote one of [`NOBODYS_UUIDS`], in either order.
 pub(crate) fn is_nobodys_uuid(text: &str) -> bool {
-    NOBODYS_UUIDS.iter().any(|nobodys| uuid_text(*nobodys, true) == text.to_ascii_lowercase())
+    let text = text.to_ascii_lowercase();
+    NOBODYS_UUIDS.iter().any(|nobodys| [true, false].iter().any(|order| uuid_text(*nobodys, *order) == text))
 }
 
 pub(super) fn board(told: &Structure<'_>) -> Board {
