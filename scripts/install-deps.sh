@@ -15,6 +15,8 @@ packages="$packages qemu-system-x86 ovmf ipxe dnsmasq-base iproute2 util-linux"
 packages="$packages gdisk cpio kmod openssl procps"
 # Guests of tests: the device mapper and discards inside, small programs to boot.
 packages="$packages dmsetup binutils libc-bin"
+# Their management controller and their TPM.
+packages="$packages openipmi swtpm"
 # C code inside some crates.
 packages="$packages gcc libc6-dev"
 # Loop devices in tests; the authorities that a ramdisk believes.

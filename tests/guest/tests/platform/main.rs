@@ -36,8 +36,9 @@ fn agent() -> PathBuf {
     path
 }
 
-/// What the agent says in a guest with `arguments` for QEMU.
-fn inventory(arguments: &[String]) -> Value {
+/// What the agent says in a guest with `arguments` for QEMU, and what it says of a recording
+/// of it that anybody may have.
+fn inventory(arguments: &[String]) -> (Value, String) {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // OVMF starts kernels that are UEFI programs.
     let kernel = BOOT.packed_kernel.display().to_string();
@@ -48,7 +49,7 @@ fn inventory(arguments: &[String]) -> Value {
     for part in ["bmc", "tpm", "boot"] {
         assert_eq!(inventory[part], replay["kept"][part], "a recording tells the same");
     }
-    inventory
+    (inventory, replay["given"].to_string())
 }
 
 /// Warnings about `path`.
@@ -60,7 +61,7 @@ fn warnings<'a>(inventory: &'a Value, path: &str) -> Vec<&'a Value> {
 #[test]
 fn a_controller_and_a_tpm_tell_what_they_were_told() {
     let (Some(controller), Some(tpm)) = (Controller::start(), Tpm::start()) else { return };
-    let inventory = inventory(&[controller.arguments(), tpm.arguments()].concat());
+    let (inventory, given) = inventory(&[controller.arguments(), tpm.arguments()].concat());
     let bmc = &inventory["bmc"];
     assert_eq!(bmc["ipv4"], controller.ipv4, "{bmc:#}");
     assert_eq!(bmc["ipv4_source"], "static");
@@ -79,6 +80,10 @@ fn a_controller_and_a_tpm_tell_what_they_were_told() {
     let labels: Vec<_> =
         boot["entries"].as_array().expect("a list").iter().map(|entry| &entry["label"]).collect();
     assert!(labels.contains(&&"UiApp".into()), "the firmware's own entry: {boot:#}");
+    for identifier in [controller.ipv4, controller.gateway, controller.mac, &tpm.sha256] {
+        assert!(!given.contains(identifier), "{identifier} is given away");
+    }
+    assert!(given.contains("rsa-2048") && given.contains("\"manufacturer\":4753"), "but not everything");
     for path in ["ipmi", "tpm", "efi"] {
         assert_eq!(warnings(&inventory, path), Vec::<&Value>::new());
     }

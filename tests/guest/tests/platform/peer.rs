@@ -125,7 +125,7 @@ const PIECE: usize = 512;
 
 /// `swtpm` with the certificate of an endorsement key.
 pub(crate) struct Tpm {
-    sha256: String,
+    pub(crate) sha256: String,
     socket: String,
     _process: Process,
     _folder: TempDir,
