@@ -117,7 +117,7 @@ fn online(reader: &Reader<'_>, present: &[u32]) -> Vec<u32> {
 }
 
 fn without(present: Vec<u32>, online: &[u32]) -> Vec<u32> {
-    let online = model::order::set(online);
+    let online = model::order::set(online.iter().copied());
     present.into_iter().filter(|cpu| !online.contains(cpu)).collect()
 }
 

@@ -65,6 +65,15 @@ pub const NICS: usize = 1024;
 /// Caches one logical processor sees: four or five on everything built so far.
 pub const CACHES: u32 = 16;
 
+/// Caches that differ in level, kind or size: seven on processors of two kinds.
+pub const CACHE_SORTS: usize = 64;
+
+/// Kinds of cores in one machine: four in phones.
+pub const CORE_KINDS: usize = 16;
+
+/// NUMA nodes: the kernel's own limit (`MAX_NUMNODES`).
+pub const NODES: usize = 1024;
+
 /// Weaknesses of processors; the kernel knows some two dozen.
 pub const VULNERABILITIES: usize = 64;
 

@@ -4,7 +4,7 @@ use model::{Bytes, inventory::NumaNode};
 
 use crate::{
     cpu::{self, Form},
-    memory,
+    limits, memory,
     reader::Reader,
 };
 
@@ -15,6 +15,10 @@ pub(crate) fn read(reader: &Reader<'_>) -> Vec<NumaNode> {
     let tiers = tiers(reader);
     let mut ids = numbered(reader, NODES, "node");
     model::order::sort(&mut ids);
+    if ids.len() > limits::NODES {
+        reader.warn(NODES, format_args!("has more than {} nodes", limits::NODES));
+        ids.truncate(limits::NODES);
+    }
     ids.into_iter().map(|id| node(reader, id, &tiers)).collect()
 }
 
@@ -50,7 +54,8 @@ fn node_memory(reader: &Reader<'_>, dir: &str) -> Option<Bytes> {
 fn distances(reader: &Reader<'_>, dir: &str) -> Vec<u32> {
     let path = format!("{dir}/distance");
     let Some(text) = reader.text(&path) else { return Vec::new() };
-    let distances: Option<Vec<u32>> = text.split_whitespace().map(|distance| distance.parse().ok()).collect();
+    let distances: Option<Vec<u32>> =
+        text.split_whitespace().take(limits::NODES).map(|distance| distance.parse().ok()).collect();
     distances.unwrap_or_else(|| {
         reader.warn(&path, "is not a list of distances");
         Vec::new()

@@ -2,7 +2,7 @@
 //! (`MIDR_EL1`, Arm DDI 0487). Names of what stands in server rooms, as `lscpu` has
 //! them.
 
-use std::collections::BTreeMap;
+use crate::limits;
 
 /// One kind of core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +36,20 @@ pub(super) fn implementer(number: u8) -> Option<&'static str> {
 /// The register's content: `0x00000000410fd0c1`.
 pub(super) fn parse_register(text: &str) -> Option<Part> {
     let register = u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()?;
-    let [_, _, _, _, implementer, ..] = register.to_be_bytes();
-    Some(Part { implementer, part: (register >> 4) as u16 & 0xfff })
+    let [_, _, _, _, implementer, _, high, low] = register.to_be_bytes();
+    Some(Part { implementer, part: u16::from_be_bytes([high, low]) >> 4 })
 }
 
-/// The parts in `/proc/cpuinfo`, by number of the logical processor. Old kernels
-/// tell the part once, at the end, for all.
-pub(super) fn parse_cpuinfo(cpuinfo: &str) -> BTreeMap<u32, Part> {
-    let mut parts = BTreeMap::new();
-    let (mut untold, mut implementer): (Vec<u32>, Option<u8>) = (Vec::new(), None);
+/// The parts in `/proc/cpuinfo`, each at the number of its logical processor. Old
+/// kernels tell the part once, at the end, for all.
+pub(super) fn parse_cpuinfo(cpuinfo: &str) -> Vec<Option<Part>> {
+    let mut parts = Vec::new();
+    let (mut untold, mut implementer): (Vec<usize>, Option<u8>) = (Vec::new(), None);
     for (key, value) in cpuinfo.lines().filter_map(|line| line.split_once(':')) {
         match key.trim() {
-            "processor" => untold.extend(value.trim().parse::<u32>().ok()),
+            "processor" => {
+                untold.extend(value.trim().parse::<usize>().ok().filter(|cpu| *cpu < limits::CPUS as usize))
+            }
             "CPU implementer" => {
                 implementer = hexadecimal(value).and_then(|number| u8::try_from(number).ok())
             }
@@ -55,7 +57,8 @@ pub(super) fn parse_cpuinfo(cpuinfo: &str) -> BTreeMap<u32, Part> {
                 let part = implementer.zip(hexadecimal(value));
                 let part = part.map(|(implementer, part)| Part { implementer, part });
                 for cpu in untold.drain(..) {
-                    parts.extend(part.map(|part| (cpu, part)));
+                    parts.resize(parts.len().max(cpu + 1), None);
+                    parts[cpu] = part;
                 }
             }
             _ => {}
@@ -171,11 +174,13 @@ mod tests {
     #[test]
     fn cpuinfo_names_the_part_of_each_processor_or_once_for_all() {
         let new = "processor : 0\nCPU implementer : 0x41\nCPU part : 0xd87\n\nprocessor : 1\nCPU implementer : 0x41\nCPU part : 0xd85\n";
-        let names = |text| parse_cpuinfo(text).into_values().filter_map(Part::name).collect::<Vec<_>>();
+        let names =
+            |text| parse_cpuinfo(text).into_iter().flatten().filter_map(Part::name).collect::<Vec<_>>();
         assert_eq!(names(new), ["Cortex-A725", "Cortex-X925"]);
         let old = "processor : 0\n\nprocessor : 1\n\nCPU implementer : 0x41\nCPU part : 0xc0f\n";
         assert_eq!(names(old), ["Cortex-A15", "Cortex-A15"]);
         assert!(names("processor : 0\nCPU part : 0xd87\n").is_empty(), "nobody made it");
+        assert!(names("processor : 4000000000\nCPU implementer : 0x41\nCPU part : 0xd87\n").is_empty());
         assert!(names("processor : x\nCPU implementer : 0x41\nCPU part : 1\n").is_empty());
     }
 }

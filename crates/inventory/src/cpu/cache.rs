@@ -34,8 +34,8 @@ pub(super) fn read(reader: &Reader<'_>, online: &[u32], cpuinfo: &str) -> Vec<Ca
 #[derive(Default)]
 struct Found {
     caches: Vec<Cache>,
-    /// Level, kind and lowest thread of every cache that is counted.
-    counted: BTreeSet<(u32, String, u32)>,
+    /// Every cache that is counted, as [`name`] names it.
+    counted: BTreeSet<u32>,
 }
 
 impl Found {
@@ -43,29 +43,45 @@ impl Found {
     /// thread; false when there is none. Old kernels of ia64 leave the set of those
     /// that share empty: it is at least this one's.
     fn add(&mut self, reader: &Reader<'_>, cpu: u32, dir: &str, shared: Source) -> bool {
-        let Some(level) = reader.number(format!("{dir}/level")) else { return false };
+        let Some(level) = reader.number::<u8>(format!("{dir}/level")) else { return false };
         let Some(kind) = reader.text(format!("{dir}/type")) else { return false };
         let first = set::read_first(reader, dir, shared).unwrap_or(cpu);
-        if self.counted.insert((level, kind.clone(), first)) {
+        if self.counted.insert(name(level, &kind, first)) {
             let threads = set::read(reader, dir, shared).filter(|set| !set.is_empty());
             let threads = threads.map(|set| super::count(set.len()));
-            self.count(Cache { level, kind, size: size(reader, dir), instances: Some(1), threads });
+            self.count(
+                reader,
+                Cache { level: level.into(), kind, size: size(reader, dir), instances: Some(1), threads },
+            );
         }
         true
     }
 
-    fn count(&mut self, cache: Cache) {
+    fn count(&mut self, reader: &Reader<'_>, cache: Cache) {
         let alike = |known: &&mut Cache| {
             (known.level, known.size) == (cache.level, cache.size) && known.kind == cache.kind
         };
+        let full = self.caches.len() >= limits::CACHE_SORTS;
         match self.caches.iter_mut().find(alike) {
             Some(known) => {
                 known.instances = known.instances.map(|instances| instances + 1);
                 known.threads = known.threads.max(cache.threads);
             }
-            None => self.caches.push(cache),
+            None if !full => self.caches.push(cache),
+            None => reader.warn(CPUS, "has more sorts of caches than any machine"),
         }
     }
+}
+
+/// One number for a cache of `level` whose lowest thread is `first`; that is below
+/// [`limits::CPUS`], 15 bits.
+fn name(level: u8, kind: &str, first: u32) -> u32 {
+    let kind = match kind {
+        "Data" => 0,
+        "Instruction" => 1,
+        _ => 2,
+    };
+    u32::from(level) << 24 | kind << 16 | first
 }
 
 fn size(reader: &Reader<'_>, dir: &str) -> Option<Bytes> {

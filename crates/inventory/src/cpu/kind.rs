@@ -3,7 +3,7 @@
 use model::inventory::CoreKind;
 
 use super::{CPUS, arm, set};
-use crate::reader::Reader;
+use crate::{limits, reader::Reader};
 
 /// Intel's kinds, each a unit that counts events of its own.
 const UNITS: [(&str, &str); 3] =
@@ -63,14 +63,16 @@ pub(super) fn parts(reader: &Reader<'_>, cores: &[Vec<u32>], cpuinfo: &str) -> P
         cores.first().and_then(|core| core.first()).is_some_and(|cpu| register(*cpu).is_some());
     let part_of = |core: &Vec<u32>| {
         let first = *core.first()?;
-        if has_registers { register(first) } else { listed.get(&first).copied() }
+        if has_registers { register(first) } else { *listed.get(first as usize)? }
     };
     let mut found: Vec<(arm::Part, Vec<&Vec<u32>>)> = Vec::new();
     for core in cores {
         let Some(part) = part_of(core) else { continue };
+        let full = found.len() >= limits::CORE_KINDS;
         match found.iter_mut().find(|(known, _)| *known == part) {
             Some((_, cores)) => cores.push(core),
-            None => found.push((part, vec![core])),
+            None if !full => found.push((part, vec![core])),
+            None => {}
         }
     }
     Parts {

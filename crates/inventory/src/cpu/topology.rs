@@ -43,18 +43,19 @@ impl Topology {
         let Some(of_core) = set::source(reader, dirs(), &CORE) else { return Self::default() };
         let of_socket = set::source(reader, dirs(), &SOCKET);
         let mut topology = Self::default();
-        // The threads of cores seen already: their files say the same again.
-        let mut seen = vec![false; online.iter().max().map_or(0, |last| *last as usize + 1)];
+        // The threads of cores seen already: their files say the same again. No
+        // thread is on two cores, and one that is offline on none.
+        let mut left = vec![false; online.iter().max().map_or(0, |last| *last as usize + 1)];
+        online.iter().for_each(|cpu| left[*cpu as usize] = true);
         for &cpu in online {
-            if seen[cpu as usize] {
+            if !left[cpu as usize] {
                 continue;
             }
             let dir = directory(cpu);
-            let Some(threads) = set::read(reader, &dir, of_core) else { continue };
-            for thread in &threads {
-                if let Some(seen) = seen.get_mut(*thread as usize) {
-                    *seen = true;
-                }
+            let Some(mut threads) = set::read(reader, &dir, of_core) else { continue };
+            threads.retain(|thread| left.get_mut(*thread as usize).is_some_and(std::mem::take));
+            if threads.is_empty() {
+                threads.push(cpu);
             }
             let socket = of_socket.and_then(|of_socket| set::read_first(reader, &dir, of_socket));
             topology.sockets.extend(socket);

@@ -85,7 +85,6 @@ fn theirs(said: &str) -> Vec<(&'static str, &'static str, String)> {
         text("Vendor ID"),
         text("Flags"),
         line(said, "CPU min MHz").and_then(rates),
-        // lscpu reads cpuinfo, the kernel's file of it knows better where it is loaded late.
         text("Microcode version"),
         weaknesses(said),
     ];
@@ -98,14 +97,14 @@ fn caches(said: &str) -> Option<String> {
         let (name, rest) = line.split_once(" cache:")?;
         let (size, rest) = rest.trim().split_once(' ')?;
         let (unit, count) = rest.split_once(" (").unwrap_or((rest, "0"));
-        let size: f64 = size.parse().ok()?;
         let scale = match unit {
-            "KiB" => 1.0,
-            "MiB" => 1024.0,
+            "KiB" => 1,
+            "MiB" => 1024,
             _ => return None,
         };
+        let size: u64 = size.parse().expect("a whole number, in all of them");
         let count = count.split(' ').next()?.parse().ok()?;
-        Some(table::cache(name, (size * scale) as u64, count))
+        Some(table::cache(name, size * scale, count))
     };
     let caches: Vec<String> = said.lines().filter_map(cache).collect();
     (!caches.is_empty()).then(|| caches.join(", "))
