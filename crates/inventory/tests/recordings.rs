@@ -61,8 +61,8 @@ fn board() -> Vec<u8> {
 }
 
 /// The two letters of each word the other way round.
-fn swapped(text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
+fn swapped(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
     bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.reverse());
     bytes
 }
@@ -80,9 +80,8 @@ fn nvme() -> Vec<u8> {
 fn sata() -> Vec<u8> {
     let mut page = vec![0; 512];
     (page[0], page[1]) = (0x40, 0);
-    page[20..40].copy_from_slice(&swapped(&format!("{:>20}", TEXTS[7])));
-    let name = BYTES[1].chunks(2).flat_map(|word| [word[1], word[0]]).collect::<Vec<_>>();
-    page[216..224].copy_from_slice(&name);
+    page[20..40].copy_from_slice(&swapped(format!("{:>20}", TEXTS[7]).as_bytes()));
+    page[216..224].copy_from_slice(&swapped(BYTES[1]));
     (page[164], page[168], page[174]) = (0x01, 0x40, 0x40); // SMART, and valid words
     page
 }
@@ -169,7 +168,7 @@ fn forms(mark: &[u8]) -> Vec<Vec<u8>> {
     };
     let reversed: Vec<u8> = mark.iter().rev().copied().collect();
     let wide: Vec<u8> = mark.iter().flat_map(|byte| [*byte, 0]).collect();
-    let swapped = swapped(&String::from_utf8_lossy(mark));
+    let swapped = swapped(mark);
     let mut forms = vec![mark.to_vec(), reversed, wide, swapped, with(""), with(":"), with("-")];
     if mark.len() == 16 {
         forms.extend([uuid(mark), uuid(&mixed), mixed]);
