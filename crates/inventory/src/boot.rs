@@ -4,7 +4,7 @@
 use efi::LoadOption;
 use model::inventory::{Boot, BootEntry, BootMode};
 
-use crate::{Options, limits, machine, reader::Reader};
+use crate::{Depth, Options, limits, machine, reader::Reader};
 
 const VARIABLES: &str = "sys/firmware/efi/efivars";
 /// The vendor of the variables that the specification itself defines.
@@ -20,9 +20,10 @@ pub(crate) fn read(reader: &Reader<'_>, options: &Options) -> Boot {
         interface: options.boot_interface.clone().or_else(|| machine::boot_interface(reader)),
         ..Boot::default()
     };
-    match boot.mode {
-        BootMode::Uefi => with_variables(reader, boot),
-        BootMode::Bios => boot,
+    // Each variable is a call into the firmware, which stops all processors for milliseconds.
+    match (boot.mode, options.depth) {
+        (BootMode::Uefi, Depth::Whole) => with_variables(reader, boot),
+        (BootMode::Uefi, Depth::Quick) | (BootMode::Bios, _) => boot,
     }
 }
 

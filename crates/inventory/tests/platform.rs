@@ -5,6 +5,7 @@ use std::path::Path;
 
 use inventory::{Depth, Options, Root, scan};
 use model::inventory::{BootMode, Inventory};
+use proptest::prelude::*;
 
 const EFIVARS: &str = "sys/firmware/efi/efivars";
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
@@ -259,4 +260,31 @@ fn a_rented_real_machine_is_not_virtual() {
     };
     assert_eq!(on("processor\t: 0\nflags\t\t: fpu vme\n"), None);
     assert_eq!(on("processor\t: 0\nflags\t\t: fpu hypervisor\n").as_deref(), Some("amazon"));
+}
+
+/// A byte now and then makes sense: completion codes, channels, media, lengths.
+fn answer() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![Just(0u8), Just(1), Just(4), Just(0x30), Just(0x82), any::<u8>()];
+    proptest::collection::vec(byte, 0..64)
+}
+
+proptest! {
+    #[test]
+    fn no_answer_stops_a_scan(answers in proptest::collection::vec(answer(), 16), line_bytes: Vec<u8>) {
+        let paths = [
+            format!("{IPMI}/channel1/info"), format!("{IPMI}/channel1/ip"), format!("{IPMI}/channel1/mac"),
+            format!("{IPMI}/channel1/vlan"), format!("{IPMI}/channel1/ipv6_enables"),
+            format!("{IPMI}/channel1/ipv6_status"), format!("{IPMI}/channel1/ipv6_static0"),
+            format!("{IPMI}/watchdog"), "kernel/tpm/tpm0/properties".into(),
+            "kernel/tpm/tpm0/endorsement/rsa-2048".into(), "sys/class/tpm/tpm0/caps".into(),
+            format!("{EFIVARS}/BootOrder-{GLOBAL}"), format!("{EFIVARS}/Boot0000-{GLOBAL}"),
+            format!("{EFIVARS}/Boot0001-{GLOBAL}"), format!("{EFIVARS}/SecureBoot-{GLOBAL}"),
+            "sys/class/watchdog/watchdog0/state".into(),
+        ];
+        let told: String = paths.iter().zip(&answers).map(|(path, bytes)| line(path, bytes)).collect();
+        let device = line(&format!("{IPMI}/device"), &DEVICE);
+        let listing = format!("sys/class/ipmi/ipmi0/\n{device}sys/class/tpm/tpm0/tpm_version_major = 2\n{told}");
+        let inventory = whole(&listing, &String::from_utf8_lossy(&line_bytes));
+        prop_assert!(inventory.warnings.len() < 40, "{:?}", inventory.warnings);
+    }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the machine booted.
+/// How the machine booted. What only the firmware's variables tell is there after a scan that
+/// asked devices too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
     /// BIOS or UEFI.
