@@ -12,7 +12,8 @@ use crate::{disks::ScsiAddress, reader::Reader};
 /// The links udev makes for one disk, the one that IPA and people know first.
 pub(crate) fn links(reader: &Reader<'_>, disk: &Path) -> Vec<String> {
     let mut walk = Walk::default();
-    if !walk.climb(reader, disk) || !(walk.known_bus && walk.known_transport) {
+    let whole = walk.climb(reader, disk);
+    if !(whole && walk.known_bus && walk.known_transport) {
         return Vec::new(); // as udev: an incomplete path may stand for two disks
     }
     let mut links = vec![walk.parts.join("-")];
