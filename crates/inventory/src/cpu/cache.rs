@@ -13,6 +13,10 @@ use crate::{limits, reader::Reader};
 /// Files that hold the threads that share a cache.
 const SHARED: [Source; 2] = [("shared_cpu_map", Form::Mask), ("shared_cpu_list", Form::List)];
 
+/// Folders that are looked for although one before them is missing: kernels leave
+/// out caches whose firmware contradicts itself.
+const USUAL: u32 = 4;
+
 pub(super) fn read(reader: &Reader<'_>, online: &[u32], cpuinfo: &str) -> Vec<Cache> {
     let directory = |cpu: u32, index: u32| format!("{CPUS}/cpu{cpu}/cache/index{index}");
     let first = set::source(reader, online.iter().map(|cpu| directory(*cpu, 0)), &SHARED);
@@ -20,7 +24,7 @@ pub(super) fn read(reader: &Reader<'_>, online: &[u32], cpuinfo: &str) -> Vec<Ca
     if let Some(shared) = first {
         for &cpu in online {
             for index in 0..limits::CACHES {
-                if !found.add(reader, cpu, &directory(cpu, index), shared) {
+                if !found.add(reader, cpu, &directory(cpu, index), shared) && index >= USUAL {
                     break;
                 }
             }

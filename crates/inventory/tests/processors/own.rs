@@ -185,6 +185,36 @@ fn nodes_hold_processors_or_memory_alone() {
 }
 
 #[test]
+fn caches_are_told_by_size_and_a_missing_folder_hides_no_other() {
+    let cache = |cpu: u32, index: u32, told: [&str; 4]| {
+        let [level, kind, shared, size] = told;
+        let dir = format!("cpu{cpu}/cache/index{index}");
+        let size = if size.is_empty() { String::new() } else { format!("{dir}/size = {size}\n") };
+        format!("{dir}/level = {level}\n{dir}/type = {kind}\n{dir}/shared_cpu_map = {shared}\n{size}")
+    };
+    let lines = [
+        "present = 0-2\n".to_owned(),
+        cache(0, 0, ["1", "Data", "1", "48K"]),
+        cache(1, 0, ["1", "Data", "2", "32K"]),
+        cache(2, 0, ["1", "Data", "0", "32K"]),
+        cache(0, 3, ["3", "Unified", "7", ""]),
+        cache(1, 2, ["3", "Unified", "7", ""]),
+    ];
+    let found = machine(&lines.concat());
+    let told: Vec<_> = found
+        .cpu
+        .caches
+        .iter()
+        .map(|cache| (cache.level, cache.size, cache.instances, cache.threads))
+        .collect();
+    let size = |kibibytes: u64| Some(Bytes(kibibytes << 10));
+    assert_eq!(
+        told,
+        [(1, size(32), Some(2), Some(1)), (1, size(48), Some(1), Some(1)), (3, None, Some(1), Some(3))]
+    );
+}
+
+#[test]
 fn a_core_without_a_number_is_counted_and_not_listed() {
     let found = machine("present = 0\ncpu0/topology/core_cpus = 1\ncpu0/topology/core_id = -1\n");
     assert_eq!((found.cpu.cores, found.cpu.topology.len()), (1, 0));

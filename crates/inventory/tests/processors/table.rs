@@ -112,17 +112,23 @@ fn caches(caches: &[Cache]) -> String {
     let mut all: BTreeMap<String, (u64, u32)> = BTreeMap::new();
     for cache in caches {
         let Some(size) = cache.size else { continue };
-        let letter = match cache.kind.as_str() {
-            "Data" => "d",
-            "Instruction" => "i",
-            _ => "",
-        };
-        let (sum, count) = all.entry(format!("L{}{letter}", cache.level)).or_default();
+        let name = cache_name(&cache.level.to_string(), &cache.kind);
+        let (sum, count) = all.entry(name).or_default();
         *sum += (size.0 >> 10) * u64::from(cache.instances.unwrap_or(1));
         *count += cache.instances.unwrap_or(0);
     }
     let words = all.into_iter().map(|(name, (sum, count))| cache(&name, sum, count));
     words.collect::<Vec<_>>().join(", ")
+}
+
+/// As lscpu names it: `L1d`.
+pub(crate) fn cache_name(level: &str, kind: &str) -> String {
+    let letter = match kind {
+        "Data" => "d",
+        "Instruction" => "i",
+        _ => "",
+    };
+    format!("L{level}{letter}")
 }
 
 /// One level and kind; none of zero caches is told by number.
@@ -155,8 +161,9 @@ fn table(rows: &[&Row], known: &[&Difference]) -> String {
         writeln!(table, "{}", row.line()).expect("a string");
     }
     table.push_str("\nWhere they are not equal:\n\n");
-    for known in known {
-        writeln!(table, "- {}, {}: {}.", known.tree, known.fact, known.why).expect("a string");
+    for alike in known.chunk_by(|one, other| (one.tree, one.why) == (other.tree, other.why)) {
+        let facts: Vec<&str> = alike.iter().map(|known| known.fact).collect();
+        writeln!(table, "- {}, {}: {}.", alike[0].tree, facts.join(", "), alike[0].why).expect("a string");
     }
     let told: usize = rows.iter().map(|row| FACTS.iter().filter(|fact| row.told(fact)).count()).sum();
     writeln!(

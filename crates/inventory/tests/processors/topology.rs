@@ -5,7 +5,7 @@
 //! in sysfs, done here in another way.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -17,8 +17,9 @@ use crate::{
 };
 
 /// Where somebody means something else.
-pub(crate) const DIFFERS: [Difference; 7] = [
+pub(crate) const DIFFERS: [Difference; 9] = [
     Difference { tree: "16amd64-8n2c-cpusets", fact: "cores", why: LEFT_OUT },
+    Difference { tree: "16amd64-8n2c-cpusets", fact: "caches", why: LEFT_OUT },
     Difference { tree: "16amd64-8n2c-cpusets", fact: "online", why: LEFT_OUT },
     Difference {
         tree: "16em64t-4s2ca2c-cpusetreorder",
@@ -34,6 +35,11 @@ pub(crate) const DIFFERS: [Difference; 7] = [
         tree: "32em64t-2n8c+dax+nvme+mic+dimms",
         fact: "threads",
         why: "the name counts second threads, which sysfs and cpuinfo of the tree do not have",
+    },
+    Difference {
+        tree: "offline-cpu0-node0",
+        fact: "caches",
+        why: "folders of processors that are offline still tell of caches",
     },
     Difference { tree: "offline-cpu0-node0", fact: "cores", why: EARLIER },
     Difference { tree: "offline-cpu0-node0", fact: "online", why: EARLIER },
@@ -161,14 +167,41 @@ fn counted(tree: &Tree) -> Said {
         (!texts.is_empty()).then_some(texts.len())
     };
     let nodes = numbered(&system.join("node"), "node").len();
-    said(
+    let mut told = said(
         "sysfs",
         &[
             ("nodes", (nodes > 0).then_some(nodes)),
             ("sockets", distinct(["package_cpus", "core_siblings"])),
             ("cores", distinct(["core_cpus", "thread_siblings"])),
         ],
-    )
+    );
+    let indexes = cpus.iter().flat_map(|cpu| numbered(&cpu.join("cache"), "index"));
+    told.extend(caches(indexes).map(|caches| ("caches", "sysfs", caches)));
+    told
+}
+
+/// Caches by their level, kind and who shares them, all as text. A set that is empty
+/// is one's own.
+fn caches(indexes: impl Iterator<Item = PathBuf>) -> Option<String> {
+    let mut caches = BTreeMap::new();
+    for index in indexes {
+        let text = |file: &str| fs::read_to_string(index.join(file)).unwrap_or_default().trim().to_owned();
+        let Some(Ok(size)) = text("size").strip_suffix('K').map(str::parse::<u64>) else { continue };
+        let mut shared = text("shared_cpu_map");
+        if !shared.contains(|c: char| c.is_ascii_hexdigit() && c != '0') {
+            shared = index.display().to_string();
+        }
+        caches.insert((text("level"), text("type"), shared), size);
+    }
+    let mut sums: BTreeMap<String, (u64, u32)> = BTreeMap::new();
+    for ((level, kind, _), size) in caches {
+        let (sum, count) = sums.entry(table::cache_name(&level, &kind)).or_default();
+        *sum += size;
+        *count += 1;
+    }
+    let words: Vec<String> =
+        sums.iter().map(|(name, (sum, count))| table::cache(name, *sum, *count)).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 #[test]
