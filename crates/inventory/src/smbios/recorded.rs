@@ -48,19 +48,22 @@ fn part(table: &[u8], blot: &mut dyn FnMut(&str) -> String) -> Vec<u8> {
 
 fn fields(told: &Structure<'_>, blot: &mut dyn FnMut(&str) -> String) -> Vec<u8> {
     let mut fields = told.fields.to_vec();
-    if let (kind::SYSTEM, Some(uuid)) = (told.kind, fields.get_mut(UUID)) {
-        if !NOBODYS_UUIDS.iter().any(|nobodys| nobodys == uuid) {
-            let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-            let digits = blot(&digits);
-            for (nth, byte) in uuid.iter_mut().enumerate() {
-                *byte = digits
-                    .get(2 * nth..2 * nth + 2)
-                    .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                    .unwrap_or(0);
-            }
+    match fields.get_mut(UUID) {
+        Some(uuid) if told.kind == kind::SYSTEM && !NOBODYS_UUIDS.iter().any(|nobodys| nobodys == uuid) => {
+            replace_uuid(uuid, blot);
         }
+        Some(_) | None => {}
     }
     fields
+}
+
+fn replace_uuid(uuid: &mut [u8], blot: &mut dyn FnMut(&str) -> String) {
+    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = blot(&digits);
+    for (nth, byte) in uuid.iter_mut().enumerate() {
+        let pair = digits.get(2 * nth..2 * nth + 2);
+        *byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0);
+    }
 }
 
 /// The texts with their zeros, those that `identifying` points at replaced.
