@@ -5,10 +5,11 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context as _;
-use inventory::{Depth, Identifiers, Options, Root, record, record_archive};
+use inventory::{Depth, Identifiers, Options, Root, lldp::Patience, record, record_archive};
 
 /// Arguments of `record`.
 ///
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// Record another recording, or a directory that has sys/ and proc/.
     #[arg(long, value_name = "DIR|FILE.tar.zst")]
     root: Option<PathBuf>,
+    /// Listen to switches (LLDP) too, for at most so long; they speak every 30 seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "root")]
+    lldp: Option<u64>,
     /// Print one JSON object instead of a sentence.
     #[arg(long)]
     json: bool,
@@ -36,7 +40,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let root = open(args.root.as_deref())?;
     let identifiers = if args.keep_identifiers { Identifiers::Keep } else { Identifiers::Replace };
-    let options = Options { depth: Depth::Whole, ..Options::default() };
+    let lldp = args.lldp.map(|seconds| Patience::of(Duration::from_secs(seconds)));
+    let options = Options { depth: Depth::Whole, lldp, ..Options::default() };
     if is_archive(&args.place) {
         let archive = record_archive(&root, &options, identifiers)?;
         write_new(&args.place, &archive)?;
@@ -88,7 +93,7 @@ mod tests {
 
     fn recorded(place: &Path, from: &Path) {
         let (place, root) = (place.to_owned(), Some(from.to_owned()));
-        run(Args { place, keep_identifiers: true, root, json: true }).expect("a recording");
+        run(Args { place, keep_identifiers: true, root, lldp: None, json: true }).expect("a recording");
     }
 
     #[test]
@@ -127,6 +132,7 @@ mod tests {
             place: place.to_owned(),
             keep_identifiers: false,
             root: root.clone(),
+            lldp: None,
             json: false,
         };
         let refused = run(args(&taken)).expect_err("taken");

@@ -85,8 +85,7 @@ impl Hardware {
     pub(crate) fn nic_on(&mut self, netdev: &str, device: &str, driver: &'static str) -> &mut Self {
         let mut mac = String::from("52:54:00:b1:1e");
         write!(mac, ":{:02x}", self.nics.len() + 1).expect("a String takes everything");
-        let rom = if device == "virtio-net-device" { "" } else { ",romfile=" };
-        self.qemu(&format!("-device {device},netdev={netdev},mac={mac}{rom}"));
+        self.qemu(&format!("-device {device},netdev={netdev},mac={mac},romfile="));
         self.nics.push(Nic { mac, driver });
         self
     }

@@ -5,6 +5,7 @@
 //! `hardware-fixtures/machines`; then `BLESS=1` for the goldens beside it.
 
 mod hardware;
+mod neighbour;
 mod shapes;
 mod smbios;
 mod told;
@@ -15,17 +16,23 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::LazyLock,
+    time::Duration,
 };
 
 use guest::{boot::Boot, debian, report::Row};
 use serde_json::Value;
 
 use hardware::Hardware;
-use shapes::{SHAPES, Shape};
+use neighbour::Switch;
+use shapes::{LARGEST, SHAPES, Shape};
 use smbios::Board;
 
 /// Programs of this machine that rows run.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/ip", "/usr/sbin/dmsetup"];
+/// When set, the shapes that take minutes are booted too.
+const ALL: &str = "BILLET_ALL_SHAPES";
+/// How long the largest may take.
+const LARGEST_LIMIT: Duration = Duration::from_secs(900);
 /// Memory of a guest that was told nothing else.
 const MEMORY_MIB: u32 = 384;
 
@@ -51,6 +58,10 @@ pub(crate) fn records() -> bool {
 
 /// Boot the shape called `name`, and compare.
 fn boot(name: &str) {
+    if name == LARGEST && std::env::var_os(ALL).is_none() {
+        eprintln!("SKIPPED: {name} takes minutes to boot; set {ALL}");
+        return;
+    }
     let shape = SHAPES.iter().find(|shape| shape.name == name).expect("a shape");
     let mut hardware = Hardware { memory_mib: MEMORY_MIB, ..Hardware::default() };
     (shape.build)(&mut hardware);
@@ -80,6 +91,9 @@ fn run(shape: &Shape, hardware: &Hardware) -> BTreeMap<String, Value> {
     let firmware = hardware.arguments.iter().any(|argument| argument.contains("pflash"));
     let kernel = BOOT.packed_kernel.display().to_string();
     let mut machine = hardware.machine();
+    if shape.name == LARGEST {
+        machine = machine.limit(LARGEST_LIMIT);
+    }
     if firmware {
         machine = machine.arguments(&["-kernel", &kernel]);
     }
@@ -93,6 +107,18 @@ fn write(name: &str, files: &Value) {
         fs::create_dir_all(path.parent().expect("a folder")).expect("room");
         fs::write(path, content.as_str().expect("text")).expect("room");
     }
+}
+
+#[test]
+fn a_switch_that_speaks_is_a_neighbour() {
+    let switch = Switch::start();
+    let mut hardware = Hardware { memory_mib: MEMORY_MIB, ..Hardware::default() };
+    hardware.qemu(&switch.netdev).nic_on("cable", "virtio-net-pci", "virtio_net");
+    let rows = hardware.machine().run(&BOOT, &["up", "neighbour"]);
+    let nic = &rows[1].found["nics"][0];
+    assert_eq!(nic["mac"], hardware.nics[0].mac, "{nic:#}");
+    let told = nic["neighbour"].to_string();
+    assert!(told.contains(neighbour::SYSTEM) && told.contains(neighbour::PORT), "{nic:#}");
 }
 
 macro_rules! shapes {
@@ -119,6 +145,7 @@ shapes! {
     lenovo_t480: "lenovo-t480",
     msi_ms_7816: "msi-ms-7816",
     gigabyte_ma74_i440fx: "gigabyte-ma74-i440fx",
+    rack_64t_24d: "rack-64t-24d",
     nvme_subsystem: "qemu-nvme-subsystem",
     virtio_scsi: "qemu-virtio-scsi",
     mptsas: "qemu-mptsas",
@@ -129,5 +156,4 @@ shapes! {
     numa_pmem: "qemu-numa-pmem",
     ipmi_kcs: "qemu-ipmi-kcs",
     uefi_secure_boot: "qemu-uefi-secure-boot",
-    microvm: "qemu-microvm",
 }

@@ -11,8 +11,13 @@ use guest::{inside::Named, programs};
 use init::Params;
 use serde_json::{Value, json};
 
-pub(crate) const ROWS: &[Named<Params>] =
-    &[("udev", udev), ("inventory", inventory), ("record", record), ("replay", replay)];
+pub(crate) const ROWS: &[Named<Params>] = &[
+    ("udev", udev),
+    ("inventory", inventory),
+    ("neighbour", neighbour),
+    ("record", record),
+    ("replay", replay),
+];
 
 /// Where a recording is kept in the guest.
 const RECORDING: &str = "/tmp/recording";
@@ -41,6 +46,11 @@ fn properties(device: &str) -> BTreeMap<&str, &str> {
 
 fn inventory(_: &Params) -> Value {
     agent(&["inventory", "--format", "json"])
+}
+
+/// With what switches say within some seconds.
+fn neighbour(_: &Params) -> Value {
+    agent(&["inventory", "--format", "json", "--lldp", "20"])
 }
 
 /// A recording as people give it away, its files by name.
