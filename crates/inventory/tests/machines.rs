@@ -112,7 +112,9 @@ fn a_recording_to_give_away_holds_no_identifier() {
         texts(&replayed, "", &mut after);
         let shape = |found: &[(&str, &str)]| -> Vec<(String, usize)> {
             let kept = |(key, text): &(&str, &str)| match *key {
-                "hostname" | "ipv4" | "ipv6" | "addresses" | "command_line" | "by_path" => ((*key).to_owned(), 0),
+                "hostname" | "ipv4" | "ipv6" | "addresses" | "command_line" | "by_path" => {
+                    ((*key).to_owned(), 0)
+                }
                 key => (key.to_owned(), text.len()),
             };
             found.iter().map(kept).collect()

@@ -52,11 +52,12 @@ impl Found {
     /// All of the machine's memory; video memory, flash and caches are left out.
     /// A flaw when the sum is not known.
     pub(super) fn sum_up(mut self) -> (Memory, Option<String>) {
-        self.arrays.retain(|array| array.purpose.is_none_or(is_system_memory));
-        let (devices, known) = (self.devices, &self.arrays);
-        let ours =
-            |device: &Device| known.is_empty() || known.iter().any(|array| array.handle == device.array);
-        let devices: Vec<Device> = devices.into_iter().filter(ours).collect();
+        // VMware's and Hyper-V's modules name an array that is not there: those are memory too.
+        let (arrays, others): (Vec<_>, Vec<_>) =
+            self.arrays.into_iter().partition(|array| array.purpose.is_none_or(is_system_memory));
+        let ours = |device: &Device| !others.iter().any(|array| array.handle == device.array);
+        let devices: Vec<Device> = self.devices.into_iter().filter(ours).collect();
+        self.arrays = arrays;
         let plugged: Vec<Plugged> = devices
             .iter()
             .map(|device| device.plugged)
