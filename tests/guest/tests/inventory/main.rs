@@ -76,6 +76,12 @@ fn boot(name: &str) {
     }
     let rows = run(shape, &hardware);
     told::compare(&hardware, &rows["inventory"]);
+    if let Some(board) = &board {
+        told::compare_board(board, &rows["inventory"]);
+    }
+    if hardware.arguments.iter().any(|argument| argument.contains("isa-ipmi-kcs")) {
+        told::compare_controller(&rows["inventory"]);
+    }
     udev::compare(&rows["udev"], &rows["inventory"]);
     told::same(&rows["inventory"], &rows["replay"]);
     if records() {

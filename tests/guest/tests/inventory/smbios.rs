@@ -19,6 +19,10 @@ const DUMPED_TABLE: usize = 0x20;
 pub(crate) struct Board {
     folder: TempDir,
     structures: usize,
+    /// What the system is called, when it is called something.
+    pub(crate) product: Option<String>,
+    /// Memory modules that are plugged in.
+    pub(crate) modules: usize,
 }
 
 impl Board {
@@ -36,13 +40,16 @@ impl Board {
 
     fn split(table: &[u8], sockets: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (mut structures, mut processors) = (0, 0);
+        let (mut structures, mut processors, mut modules) = (0, 0, 0);
+        let mut product = None;
         let mut rest = table;
         while let Some((structure, next)) = first_structure(rest) {
             if structure[0] == END_OF_TABLE {
                 break;
             }
             rest = next;
+            modules += usize::from(is_module(structure));
+            product = product.or_else(|| product_name(structure));
             processors += u32::from(structure[0] == PROCESSOR);
             if structure[0] == PROCESSOR && processors > sockets {
                 continue;
@@ -50,7 +57,7 @@ impl Board {
             fs::write(folder.path().join(structures.to_string()), structure).expect("room");
             structures += 1;
         }
-        Self { folder, structures }
+        Self { folder, structures, product, modules }
     }
 
     /// QEMU's arguments.
@@ -74,6 +81,19 @@ fn recorded_table(name: &str) -> Option<Vec<u8>> {
 
 fn without_entry_point(dump: Vec<u8>) -> Vec<u8> {
     if dump.starts_with(b"_SM") { dump[DUMPED_TABLE..].to_vec() } else { dump }
+}
+
+/// Type 17 with a size.
+fn is_module(structure: &[u8]) -> bool {
+    structure[0] == 17 && structure.get(0x0c..0x0e).is_some_and(|size| size != [0, 0])
+}
+
+/// The product name of type 1.
+fn product_name(structure: &[u8]) -> Option<String> {
+    let number = *structure.get(5).filter(|_| structure[0] == 1)?;
+    let texts = structure.get(usize::from(structure[1])..)?;
+    let text = texts.split(|byte| *byte == 0).nth(usize::from(number).checked_sub(1)?)?;
+    Some(String::from_utf8_lossy(text).trim().to_owned())
 }
 
 /// The first structure with its strings, and what follows.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::hardware::Hardware;
+use crate::{hardware::Hardware, smbios::Board};
 
 /// The member of `list` whose `key` is `value`.
 fn find<'a>(list: &'a Value, key: &str, value: &str) -> &'a Value {
@@ -34,6 +34,22 @@ pub(crate) fn compare(hardware: &Hardware, inventory: &Value) {
         let found = [&cpu["sockets"], &cpu["threads"]];
         assert_eq!(found, [&Value::from(sockets), &Value::from(sockets * cores * threads)], "{cpu:#}");
     }
+}
+
+/// The server is called what its board says, and has the modules that it tells of.
+pub(crate) fn compare_board(board: &Board, inventory: &Value) {
+    let vendor = &inventory["system_vendor"];
+    assert_eq!(vendor["product_name"].as_str(), board.product.as_deref(), "{vendor:#}");
+    let modules = inventory["memory"]["modules"].as_array().map(Vec::len);
+    assert_eq!(modules, Some(board.modules), "{:#}", inventory["memory"]);
+}
+
+/// The management controller is the one that QEMU was told of.
+pub(crate) fn compare_controller(inventory: &Value) {
+    let bmc = &inventory["bmc"];
+    let found = [&bmc["manufacturer"], &bmc["product"], &bmc["firmware"], &bmc["ipmi"]];
+    assert_eq!(found.map(Value::to_string), ["674", "256", "\"2.85\"", "\"2.0\""], "{bmc:#}");
+    assert!(inventory["platform"]["watchdogs"].to_string().contains("i6300ESB"), "{inventory:#}");
 }
 
 /// A replay is the scan, but for what passes while one looks; one without identifiers
