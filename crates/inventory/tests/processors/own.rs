@@ -282,6 +282,36 @@ fn what_is_malformed_is_a_warning_with_its_path_and_nothing_else() {
     }
 }
 
+#[test]
+fn what_is_told_twice_or_without_end_is_bounded() {
+    // Every processor claims all before it.
+    let mut lines = "present = 0-63\n".to_owned();
+    for cpu in 0..64 {
+        lines += &format!("cpu{cpu}/topology/core_cpus_list = 0-{cpu}\ncpu{cpu}/topology/core_id = {cpu}\n");
+    }
+    let found = machine(&lines);
+    let mut threads: Vec<u32> = found.cpu.topology.iter().flat_map(|core| core.threads.clone()).collect();
+    threads.sort_unstable();
+    assert_eq!(threads, (0..64).collect::<Vec<u32>>(), "each once");
+
+    let mut lines = "present = 0-199\n".to_owned();
+    for cpu in 0..200 {
+        let cache = format!("cpu{cpu}/cache/index0");
+        lines += &format!(
+            "{cache}/level = 1\n{cache}/type = Data\n{cache}/shared_cpu_list = {cpu}\n{cache}/size = {cpu}K\n"
+        );
+    }
+    let found = machine(&lines);
+    assert_eq!(found.cpu.caches.len(), inventory::limits::CACHE_SORTS);
+    assert_eq!(warnings(&found), ["sys/devices/system/cpu: has more sorts of caches than any machine"]);
+
+    let lines = (0..1100).map(|node| format!("/sys/devices/system/node/node{node}/cpumap = 1\n"));
+    let found = machine(&lines.collect::<String>());
+    assert_eq!(found.numa.len(), inventory::limits::NODES);
+    let about = warnings(&found);
+    assert!(about.iter().any(|warning| warning.contains("has more than 1024 nodes")), "{about:?}");
+}
+
 /// Eight sockets, 2048 cores, three caches seen by each thread, a clock of its own for
 /// each: read in linear time.
 #[test]
