@@ -4,7 +4,8 @@
 //! them: `name usage minimum mark…`. The minimum is in KiB. A mark is
 //! `offset:bytes`, the offset in hexadecimal, from the end of the last whole
 //! sector with a minus; the bytes in hexadecimal, or behind a `'` as text with
-//! `~` for a space. A kind without marks has only a check. It is a text, and not
+//! `~` for a space. What must be there besides follows it behind a `+`. A kind
+//! without marks has only a check ([`check::holds`]). It is a text, and not
 //! an array of structures, because each pointer in those costs 32 bytes of the
 //! agent: 8 for itself, 24 to relocate it.
 //!
@@ -60,8 +61,9 @@ impl Kind {
         })
     }
 
+    /// Its marks, without what must be there besides.
     pub(super) fn marks(&self) -> impl Iterator<Item = Mark> {
-        self.marks.split(' ').filter_map(Mark::of_word)
+        self.marks.split(' ').filter_map(|word| Mark::of_word(word.split('+').next()?))
     }
 
     /// True when `view` is this.
@@ -72,9 +74,10 @@ impl Kind {
         if self.marks.is_empty() {
             return check::holds(view, self.name, 0);
         }
-        self.marks().any(|mark| {
-            let at = u64::try_from(mark.at).ok().or_else(|| view.before_end(mark.at.unsigned_abs()));
-            at.is_some_and(|at| view.has(at, &mark.bytes) && check::holds(view, self.name, at))
+        self.marks.split(' ').any(|word| {
+            let mut parts = word.split('+').map(|part| Mark::of_word(part)?.place(view));
+            let at = parts.next().flatten();
+            at.is_some_and(|at| parts.all(|part| part.is_some()) && check::holds(view, self.name, at))
         })
     }
 }
@@ -83,6 +86,12 @@ impl Mark {
     fn of_word(word: &str) -> Option<Self> {
         let (at, bytes) = word.split_once(':')?;
         Some(Self { at: i64::from_str_radix(at, 16).ok()?, bytes: decoded(bytes)? })
+    }
+
+    /// Where it is in `view`, if it is there.
+    fn place(&self, view: &View<'_>) -> Option<u64> {
+        let at = u64::try_from(self.at).ok().or_else(|| view.before_end(self.at.unsigned_abs()))?;
+        view.has(at, &self.bytes).then_some(at)
     }
 }
 
@@ -103,8 +112,9 @@ mod tests {
         let kinds: Vec<Kind> = kinds().collect();
         assert_eq!(kinds.len(), KINDS.lines().count());
         for kind in &kinds {
-            let words = kind.marks.split(' ').filter(|word| !word.is_empty()).count();
-            assert_eq!(kind.marks().count(), words, "{}", kind.name);
+            let words: Vec<_> = kind.marks.split([' ', '+']).filter(|word| !word.is_empty()).collect();
+            let marks = words.iter().filter_map(|word| Mark::of_word(word)).count();
+            assert_eq!(marks, words.len(), "{}", kind.name);
             assert!(kind.marks().all(|mark| mark.bytes.len() >= 2), "{}", kind.name);
         }
         let names = model::order::set(kinds.iter().map(|kind| kind.name));
