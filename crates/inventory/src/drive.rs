@@ -142,3 +142,44 @@ fn is_absent(err: io::Error) -> io::Error {
         Some(_) | None => err,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Root;
+
+    fn silent(_: &File) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    #[test]
+    fn a_drive_that_is_not_there_says_nothing_and_is_no_warning() {
+        let root = Root::live();
+        let reader = Reader::new(&root);
+        let patience = Patience::new();
+        let drive = Drive::new(&reader, "no-such-drive", &patience);
+        assert_eq!(drive.ask("anything", &silent), None);
+        assert!(reader.warnings().is_empty(), "{:?}", reader.warnings());
+    }
+
+    #[test]
+    fn drives_are_asked_as_long_as_patience_lasts() {
+        let root = Root::live();
+        let reader = Reader::new(&root);
+        let patience = Patience::new();
+        let asked = Cell::new(0);
+        let question = |_: &File| {
+            asked.set(asked.get() + 1);
+            Ok(vec![1])
+        };
+        let ask = |silent: bool| {
+            let drive = Drive::new(&reader, "no-such-drive", &patience);
+            let _ = drive.node.set(File::open("/dev/null").ok());
+            drive.silent.set(silent);
+            drive.ask("anything", &question)
+        };
+        assert_eq!((ask(false), ask(true), asked.get()), (Some(vec![1]), None, 1));
+        patience.0.set(Duration::ZERO);
+        assert_eq!((ask(false), asked.get()), (None, 1));
+    }
+}

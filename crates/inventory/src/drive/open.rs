@@ -44,3 +44,32 @@ fn is_in_use(name: &str) -> bool {
         || has_holders(&dir)
         || partitions.filter(|path| path.join("partition").exists()).any(|path| has_holders(&path))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_drive_that_is_held_is_left_in_peace_until_it_is_given_back() {
+        let image = tempfile::NamedTempFile::new().expect("a file");
+        image.as_file().set_len(1 << 20).expect("sized");
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(image.path()).output();
+        let Some(made) = made.ok().filter(|made| made.status.success()) else {
+            return eprintln!("SKIPPED: needs root and a loop device");
+        };
+        let device = String::from_utf8(made.stdout).expect("a path").trim().to_owned();
+        let name = device.trim_start_matches("/dev/");
+        let free = open(name).map(drop);
+        let held = OpenOptions::new().read(true).custom_flags(O_EXCL).open(&device).expect("ours");
+        let refused = open(name).map(drop);
+        drop(held);
+        let again = open(name).map(drop);
+        let gone = Command::new("losetup").arg("--detach").arg(&device).status();
+        assert!(gone.is_ok_and(|gone| gone.success()));
+        assert!(free.is_ok() && again.is_ok(), "{free:?} {again:?}");
+        let refused = refused.expect_err("held").to_string();
+        assert!(refused.contains("another program holds it"), "{refused}");
+    }
+}

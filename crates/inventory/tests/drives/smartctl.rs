@@ -153,7 +153,7 @@ fn the_numbers_are_smartctl_s() {
         compared += 1;
     }
     assert!(compared >= AT_LEAST, "{compared} of {}", all.len());
-    println!("{compared} of {} samples tell of health, and are read as smartctl reads them", all.len());
+    eprintln!("{compared} of {} samples tell of health, and are read as smartctl reads them", all.len());
 }
 
 fn compare(path: &str, sample: &Value, health: &Health, kind: &str) {
