@@ -149,7 +149,12 @@ mod tests {
             Value::Array(list) if !list.is_empty() => {
                 list.iter().enumerate().for_each(|(at, value)| leaves(format!("{place}/{at}"), value, all));
             }
-            leaf => all.push((place, leaf.to_string())),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => all.push((place, value.to_string())),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Commands that only tell.
 
+use inventory::{Depth, Options, scan};
 use wire::ipa::ErrorClass;
 
 use super::Machine;
@@ -30,9 +31,10 @@ fn archive(machine: &Machine) -> Result<String, Failure> {
     logs::collect(&machine.logs, &collected).map_err(|err| fail(format!("cannot pack the logs: {err}")))
 }
 
-/// The inventory, in Ironic's form.
+/// The inventory, in Ironic's form: what an inspection tells, devices asked.
 pub(super) fn get_hardware_info(machine: &mut Machine, _: &Params, _: &Reporter) -> Done {
-    let inventory = wire::ipa::Inventory::from(&machine.inventory());
+    let options = Options { depth: Depth::Whole, ..machine.options.clone() };
+    let inventory = wire::ipa::Inventory::from(&scan(&machine.root, &options));
     serde_json::to_value(inventory)
         .map(Outcome::Data)
         .map_err(|err| Failure::of(ErrorClass::CommandExecution, &err))

@@ -106,6 +106,11 @@ fn cut(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::{
+        Bytes,
+        inventory::{Disk, Memory, MemoryModule, Neighbour, Nic, UsbDevice},
+    };
+
     use super::*;
 
     #[test]
@@ -121,5 +126,37 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.starts_with("  a       ?[2J?31m?  xxx"), "{text}");
         assert!(text.ends_with("y\n  and 3 more\n"), "{text}");
+    }
+
+    #[test]
+    fn the_largest_machine_fits_a_few_screens() {
+        let name = |kind: &str, number: u64| format!("{kind}{number}");
+        let disk = |number| Disk { name: name("sd", number), size: Bytes(number), ..Disk::default() };
+        let nic = |number| Nic {
+            name: name("eth", number),
+            neighbour: Some(Neighbour::default()),
+            ..Nic::default()
+        };
+        let module =
+            |number| MemoryModule { part_number: Some(name("DIMM", number)), ..MemoryModule::default() };
+        let warning = |number| Warning { path: name("sys/", number), reason: "is odd".to_owned() };
+        let text = draw(&Inventory {
+            disks: (0..500).map(disk).collect(),
+            nics: (0..300).map(nic).collect(),
+            usb: vec![UsbDevice::default(); 200],
+            memory: Memory { modules: (0..96).map(module).collect(), ..Memory::default() },
+            warnings: (0..1000).map(warning).collect(),
+            ..Inventory::default()
+        });
+        assert!(text.lines().count() < 100, "{text}");
+        for more in [
+            "and 468 more",
+            "and 284 more",
+            "and 192 more",
+            "and 92 kinds more: --format json",
+            "and 992 more",
+        ] {
+            assert!(text.contains(more), "{more} is not in {text}");
+        }
     }
 }

@@ -121,7 +121,7 @@ fn modules(modules: &[MemoryModule]) -> Vec<String> {
     let mut lines: Vec<_> =
         kinds.iter().take(KINDS).map(|(kind, number)| format!("{number} × {kind}")).collect();
     if others > 0 {
-        lines.push(format!("and {} more of modules", counted(others, "kind")));
+        lines.push(format!("and {} more: --format json", counted(others, "kind")));
     }
     lines
 }

@@ -4,8 +4,11 @@ use model::inventory::Nic;
 
 use super::{Rows, joined, more};
 
-/// Lines shown.
+/// Interfaces shown.
 const LINES: usize = 16;
+
+/// Switches shown.
+const SWITCHES: usize = 8;
 
 pub(super) fn rows(nics: &[Nic]) -> Rows {
     let mut rows: Rows = nics.iter().take(LINES).map(row).collect();
@@ -28,8 +31,8 @@ pub(super) fn neighbours(nics: &[Nic]) -> Rows {
         })
         .collect();
     let all = rows.len();
-    rows.truncate(LINES);
-    more(&mut rows, all, LINES);
+    rows.truncate(SWITCHES);
+    more(&mut rows, all, SWITCHES);
     rows
 }
 
