@@ -64,6 +64,8 @@ pub(crate) fn rows(corpus: &Path) -> Vec<Row> {
             rows.push(Row { by, tree: tree.name.clone(), ours: table::ours(&found), theirs });
         }
     }
+    // One that holds mounts alone: nothing to compare, and read all the same.
+    trees(&corpus.join("hwloc/allowed")).iter().for_each(|tree| assert_eq!(tree.scan().cpu.threads, 0));
     rows
 }
 
