@@ -321,6 +321,8 @@ fn sizes_are_added_and_a_sum_with_an_unknown_one_is_unknown() {
     for (structures, sum, modules, flaws) in [
         (vec![dimm(0x8200), dimm(16 << 10), dimm(0), old], Some(Bytes((512 << 10) + (18 << 30))), 3, 0),
         (vec![dimm(1), array.clone(), of_flash, flash], Some(Bytes(1 << 20)), 1, 0),
+        // VMware's modules name an array that is not there.
+        (vec![array.clone(), dimm(1).word(0x04, 0x25)], Some(Bytes(1 << 20)), 1, 0),
         (vec![array.clone(), dimm(1), dimm(0xffff)], None, 2, 1),
         (vec![array.clone(), dimm(0x7fff)], None, 1, 1),
         (vec![array, dimm(0)], None, 0, 0),

@@ -68,23 +68,25 @@ impl Agreement {
 /// The blocks of one type, of which we have a counterpart.
 fn theirs(blocks: &[Block], kind: u8) -> Vec<Block> {
     let is = |block: &Block, key: &str, value: &str| block.value(key) == Some(value);
-    let arrays: Vec<&Block> = blocks.iter().filter(|block| block.kind == 16).collect();
-    let in_system_memory = |block: &Block| {
-        let holds = |array: &&&Block| {
-            block.value("Array Handle").is_some_and(|handle| handle == format!("0x{:04X}", array.handle))
-        };
-        arrays.is_empty() || arrays.iter().find(holds).is_some_and(|array| is(array, "Use", "System Memory"))
-    };
     let mut found: Vec<Block> = blocks.iter().filter(|block| block.kind == kind).cloned().collect();
     match kind {
         0 | 1 => found.truncate(1),
         2 => found.sort_by_key(|block| !is(block, "Type", "Motherboard")),
         4 => found.retain(|block| is(block, "Type", "Central Processor")),
-        17 => found.retain(|block| !is(block, "Size", "No Module Installed") && in_system_memory(block)),
+        17 => found.retain(|block| !is(block, "Size", "No Module Installed") && !is_elsewhere(block, blocks)),
         38 => found.retain(|block| block.value("Interface Type").is_some_and(|kind| kind != "Unknown")),
         _ => {}
     }
     found
+}
+
+/// Whether a memory device is in an array that is not the machine's memory. VMware
+/// names one that is not there.
+pub(crate) fn is_elsewhere(device: &Block, blocks: &[Block]) -> bool {
+    let of = |array: &Block| {
+        array.kind == 16 && device.value("Array Handle") == Some(&format!("0x{:04X}", array.handle))
+    };
+    blocks.iter().any(|block| of(block) && block.value("Use") != Some("System Memory"))
 }
 
 /// A value as we tell it.

@@ -27,13 +27,17 @@ pub(crate) fn parse(text: &str) -> Vec<Block> {
                 handle: u16::from_str_radix(handle, 16).expect("hex"),
                 values: Vec::new(),
             });
-        } else if let (Some(field), Some(block)) = (line.strip_prefix('\t'), blocks.last_mut()) {
-            if let (false, Some((key, value))) = (field.starts_with('\t'), field.split_once(':')) {
-                block.values.push((key.to_owned(), value.strip_prefix(' ').unwrap_or(value).to_owned()));
-            }
+        } else if let (Some(block), Some((key, value))) = (blocks.last_mut(), field(line)) {
+            block.values.push((key.to_owned(), value.to_owned()));
         }
     }
     blocks
+}
+
+/// `\tKey: value`, and nothing further in.
+fn field(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.strip_prefix('\t').filter(|field| !field.starts_with('\t'))?.split_once(':')?;
+    Some((key, value.strip_prefix(' ').unwrap_or(value)))
 }
 
 /// A number with its unit as a plain number: bytes, bits, MHz, MT/s, rack units.

@@ -1,6 +1,9 @@
 //! Tables made of what `dmidecode` printed, for servers of which only that is left.
 
-use crate::dmidecode::{Block, number};
+use crate::{
+    compare::is_elsewhere,
+    dmidecode::{Block, number},
+};
 
 /// Types that are made.
 pub(crate) const KINDS: [u8; 8] = [0, 1, 2, 3, 4, 9, 17, 41];
@@ -57,8 +60,11 @@ const TEXTS: [(u8, &[(&str, usize)]); 8] = [
     (41, &[("Reference Designation", 4)]),
 ];
 
-/// Where a number stands, of how many bytes, and what is written for "Unknown".
-const NUMBERS: [(u8, &[(&str, usize, usize)]); 2] = [
+/// A key, where its number stands, and of how many bytes it is.
+type Number = (&'static str, usize, usize);
+
+/// Numbers; 0 is written for "Unknown".
+const NUMBERS: [(u8, &[Number]); 2] = [
     (
         4,
         &[
@@ -183,14 +189,7 @@ fn size_fields(bytes: u64) -> (u16, u32) {
 
 /// Bytes in all modules of system memory, and how many do not tell.
 pub(crate) fn installed(blocks: &[Block]) -> (u64, usize) {
-    let arrays: Vec<String> = blocks
-        .iter()
-        .filter(|block| block.kind == 16 && block.value("Use") == Some("System Memory"))
-        .map(|block| format!("0x{:04X}", block.handle))
-        .collect();
-    let ours = |block: &&Block| {
-        block.kind == 17 && arrays.iter().any(|array| block.value("Array Handle") == Some(array))
-    };
+    let ours = |block: &&Block| block.kind == 17 && !is_elsewhere(block, blocks);
     let sizes: Vec<&str> =
         blocks.iter().filter(ours).map(|block| block.value("Size").unwrap_or("Unknown")).collect();
     let unknown = sizes.iter().filter(|size| **size == "Unknown").count();

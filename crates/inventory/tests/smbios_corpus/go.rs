@@ -81,7 +81,9 @@ pub(crate) fn parse(text: &str) -> Vec<Block> {
         let all = match &json[name] {
             Value::Array(all) => all.clone(),
             Value::Null => Vec::new(),
-            one => vec![one.clone()],
+            one @ (Value::Object(_) | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                vec![one.clone()]
+            }
         };
         blocks.extend(all.iter().map(|one| block(kind, one, keys)));
     }
@@ -89,10 +91,10 @@ pub(crate) fn parse(text: &str) -> Vec<Block> {
 }
 
 fn block(kind: u8, one: &Value, keys: &[(&str, &str)]) -> Block {
-    let shown = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.as_u64() == Some(0) => "Unknown".to_owned(),
-        other => other.to_string(),
+    let shown = |value: &Value| match (value.as_str(), value.as_u64()) {
+        (Some(text), _) => text.to_owned(),
+        (None, None | Some(0)) => "Unknown".to_owned(),
+        (None, Some(number)) => number.to_string(),
     };
     let mut values: Vec<_> =
         keys.iter().map(|(theirs, key)| ((*key).to_owned(), shown(&one[*theirs]))).collect();

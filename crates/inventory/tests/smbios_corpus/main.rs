@@ -48,13 +48,13 @@ fn name(path: &Path) -> String {
 
 /// Everything agrees, and what was compared is printed for `docs/figures.md`.
 fn check(family: &str, machines: usize, agreement: &Agreement) {
-    println!(
+    eprintln!(
         "{family}: {machines} tables, {} fields, {} of them say nothing",
         agreement.fields,
         agreement.nothing.values().sum::<usize>()
     );
     for (text, times) in &agreement.nothing {
-        println!("  {times:4} x {text:?}");
+        eprintln!("  {times:4} x {text:?}");
     }
     assert!(
         agreement.differing.is_empty(),
