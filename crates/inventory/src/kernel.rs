@@ -33,7 +33,8 @@ pub(crate) fn ask(reader: &Reader<'_>) {
         reader.warn("kernel/net", err);
         Vec::new()
     });
-    for nic in reader.list("sys/class/net") {
+    // `bonding_masters` is a file among the interfaces.
+    for nic in reader.list("sys/class/net").into_iter().filter(|name| name != "bonding_masters") {
         let own = addresses.iter().filter(|found| found.interface == nic);
         let lines: Vec<_> = own.map(|found| format!("{}/{}", found.address, found.prefix)).collect();
         reader.answer(&addresses_path(&nic), lines.join("\n"));

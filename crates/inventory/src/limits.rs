@@ -99,8 +99,6 @@ pub const LLDP_FRAME: usize = 1600;
 pub const LLDP_TLVS: usize = 128;
 /// Frames of one interface that make no sense, after which it is not listened to any more.
 pub const LLDP_USELESS_FRAMES: u32 = 16;
-/// Frames this machine sent itself that are passed over at a time.
-pub const LLDP_OWN_FRAMES: u32 = 64;
 /// Without news for so long, nobody else will speak: switches do every 30 seconds.
 pub const LLDP_IDLE: Duration = Duration::from_secs(30);
 /// And never longer than this, whatever still comes.

@@ -138,7 +138,7 @@ impl Wires for Sockets {
 /// One frame; what is longer than any honest one is cut.
 fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; limits::LLDP_FRAME];
-    let length = sys::packet::receive(socket, &mut buffer, limits::LLDP_OWN_FRAMES)?;
+    let length = sys::packet::receive(socket, &mut buffer)?;
     buffer.truncate(length);
     Ok(buffer)
 }
