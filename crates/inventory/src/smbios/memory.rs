@@ -51,35 +51,21 @@ impl Found {
 
     /// All of the machine's memory; video memory, flash and caches are left out.
     /// A flaw when the sum is not known.
-    pub(super) fn sum_up(mut self) -> (Memory, Option<String>) {
-        // VMware's and Hyper-V's modules name an array that is not there: those are memory too.
+    pub(super) fn sum_up(self) -> (Memory, Option<String>) {
         let (arrays, others): (Vec<_>, Vec<_>) =
             self.arrays.into_iter().partition(|array| array.purpose.is_none_or(is_system_memory));
-        let ours = |device: &Device| !others.iter().any(|array| array.handle == device.array);
-        let devices: Vec<Device> = self.devices.into_iter().filter(ours).collect();
-        self.arrays = arrays;
-        let plugged: Vec<Plugged> = devices
-            .iter()
-            .map(|device| device.plugged)
-            .filter(|plugged| *plugged != Plugged::Nothing)
-            .collect();
-        let unknown = plugged.iter().filter(|plugged| **plugged == Plugged::Unknown).count();
-        let flaw = (unknown > 0).then(|| {
-            format!(
-                "does not tell the size of {unknown} of {} memory modules; their sum is not known",
-                plugged.len()
-            )
-        });
+        let mut devices = self.devices;
+        // VMware's and Hyper-V's modules name an array that is not there: those are memory too.
+        devices.retain(|device| !others.iter().any(|array| array.handle == device.array));
+        let slots = u32::try_from(devices.len()).ok().filter(|slots| *slots > 0);
+        devices.retain(|device| device.plugged != Plugged::Nothing);
+        let (physical, flaw) = (sum(&devices), not_known(&devices));
         let memory = Memory {
-            physical: sum(&plugged),
-            error_correction: agreed(&self.arrays),
-            slots: u32::try_from(devices.len()).ok().filter(|slots| *slots > 0),
-            maximum: sum_of_maxima(&self.arrays),
-            modules: devices
-                .into_iter()
-                .filter(|device| device.plugged != Plugged::Nothing)
-                .map(|device| device.module)
-                .collect(),
+            physical,
+            slots,
+            error_correction: agreed(&arrays),
+            maximum: sum_of_maxima(&arrays),
+            modules: devices.into_iter().map(|device| device.module).collect(),
             ..Memory::default()
         };
         (memory, flaw)
@@ -92,13 +78,22 @@ fn is_system_memory(purpose: u8) -> bool {
 }
 
 /// `None` when there is nothing, or one whose size nobody knows.
-fn sum(plugged: &[Plugged]) -> Option<Bytes> {
-    let add = |sum: u64, plugged: &Plugged| match plugged {
+fn sum(devices: &[Device]) -> Option<Bytes> {
+    let add = |sum: u64, device: &Device| match device.plugged {
         Plugged::Nothing => Some(sum),
         Plugged::Unknown => None,
-        Plugged::Bytes(bytes) => sum.checked_add(*bytes),
+        Plugged::Bytes(bytes) => sum.checked_add(bytes),
     };
-    plugged.iter().try_fold(0, add).filter(|sum| *sum > 0).map(Bytes)
+    devices.iter().try_fold(0, add).filter(|sum| *sum > 0).map(Bytes)
+}
+
+/// What keeps the sum from being known.
+fn not_known(devices: &[Device]) -> Option<String> {
+    let unknown = devices.iter().filter(|device| device.plugged == Plugged::Unknown).count();
+    let all = devices.len();
+    (unknown > 0).then(|| {
+        format!("does not tell the size of {unknown} of {all} memory modules; their sum is not known")
+    })
 }
 
 /// `None` when one does not say.
