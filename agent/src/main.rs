@@ -20,6 +20,7 @@ mod lookup;
 mod pid1;
 mod run;
 mod steps;
+mod timestamp;
 mod tls;
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};

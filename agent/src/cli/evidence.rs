@@ -65,7 +65,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             Err(error) => problems.push(format!("{}: {error:#}", file.display())),
         }
     }
-    let now = jiff::Timestamp::now();
+    let now = crate::timestamp::Timestamp::now();
     let mut verdict = judge::judge(documents, &pinned, now);
     verdict.problems.splice(0..0, problems);
     for problem in &verdict.problems {

@@ -5,6 +5,7 @@ mod evidence;
 mod inventory;
 mod record;
 mod run;
+mod screen;
 mod write;
 
 use std::process::ExitCode;

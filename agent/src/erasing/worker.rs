@@ -161,7 +161,7 @@ fn erase_one(
 
 /// RFC 3339, UTC.
 pub(super) fn now() -> String {
-    jiff::Timestamp::now().to_string()
+    crate::timestamp::Timestamp::now().to_string()
 }
 
 /// What a disk costs the host while it is so far.

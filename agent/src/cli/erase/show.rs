@@ -1,16 +1,19 @@
 //! Progress of several disks, for a person or a program.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use model::Bytes;
 use serde_json::{Value, json};
 use wire::ipa::DeviceProgress;
 
-use super::print;
+use super::{
+    super::screen::{Screen, bar, duration, percent},
+    print,
+};
 use crate::erasing::{End, Event, Meter};
 
 /// The shortest time between two looks at the meter.
@@ -22,16 +25,14 @@ const MOST_BARS: usize = 32;
 pub(super) struct Show {
     json: bool,
     terminal: bool,
-    screen: MultiProgress,
-    bars: BTreeMap<String, ProgressBar>,
+    screen: Screen,
+    ended: BTreeSet<String>,
     shown: Option<Instant>,
 }
 
 impl Show {
     pub(super) fn new(json: bool, terminal: bool) -> Self {
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let screen = MultiProgress::with_draw_target(target);
-        Self { json, terminal, screen, bars: BTreeMap::new(), shown: None }
+        Self { json, terminal, screen: Screen::new(terminal), ended: BTreeSet::new(), shown: None }
     }
 
     /// Show what happens.
@@ -56,36 +57,35 @@ impl Show {
             print(&event);
         }
         if self.terminal {
-            progress.devices.iter().take(MOST_BARS).for_each(|device| self.bar(device));
+            let at_work = progress.devices.iter().filter(|device| !self.ended.contains(&device.device));
+            let lines: Vec<String> = at_work.take(MOST_BARS).map(line).collect();
+            self.screen.draw(&lines);
         }
-    }
-
-    fn bar(&mut self, device: &DeviceProgress) {
-        let bar = self.bars.entry(device.device.clone()).or_insert_with(|| {
-            let bar = self.screen.add(ProgressBar::new(1)).with_prefix(device.device.clone());
-            let style = ProgressStyle::with_template(
-                "{prefix} {msg:13} {bar:30} {percent:>3}% {bytes_per_sec} {eta}",
-            );
-            match style {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
-            }
-        });
-        bar.set_length(device.total.max(1));
-        bar.set_position(device.bytes);
-        bar.set_message(device.phase.clone());
     }
 
     /// One is done with: its line goes, a program hears of it.
     fn end(&mut self, device: &str, end: &End) {
-        if let Some(bar) = self.bars.remove(device) {
-            bar.finish_and_clear();
-            self.screen.remove(&bar);
-        }
+        self.ended.insert(device.to_owned());
+        // What is said of it stands above; the others are drawn again soon.
+        self.screen.clear();
+        self.shown = None;
         if self.json {
             let error = end.words.as_ref().err();
             let document = end.document.as_ref().unwrap_or(&Value::Null);
             print(&json!({ "event": "end", "device": device, "error": error, "document": document }));
         }
     }
+}
+
+/// `/dev/sda overwrite     ███████░░░░ 23% 180.0 MiB/s 3m 07s`
+fn line(device: &DeviceProgress) -> String {
+    let remaining = device.remaining_s.map(duration).unwrap_or_default();
+    format!(
+        "{} {:13} {} {:>3}% {}/s {remaining}",
+        device.device,
+        device.phase,
+        bar(device.bytes, device.total),
+        percent(device.bytes, device.total),
+        Bytes(device.bytes_per_s)
+    )
 }

@@ -1,21 +1,21 @@
 //! What documents prove together: signatures, chains, times, and the last word
 //! on every disk.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use evidence::{
     CertificatePem, Signed,
     chain::{self, Head, Link, Signers},
 };
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::read::Document;
+use crate::timestamp::Timestamp;
 
 /// The newest version of certificates that is known.
 const NEWEST: u64 = 2;
 /// How far two clocks may be apart; a clock kept in local time is half a day off.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
+const CLOCK_TOLERANCE: Duration = Duration::from_hours(24);
 
 /// One erasure, as a document tells it.
 pub(super) struct Finding {
@@ -197,7 +197,7 @@ fn wrong_time(certificate: &Value, link: &Value, now: Timestamp) -> Option<Strin
     let Some(issued) = time(certificate, "/issued_at") else {
         return Some("it does not say when it was issued".to_owned());
     };
-    let after = |later: Timestamp, earlier: Timestamp| later.duration_since(earlier) > CLOCK_TOLERANCE;
+    let after = |later: Timestamp, earlier: Timestamp| later.is_after(earlier, CLOCK_TOLERANCE);
     let received = time(link, "/received_at");
     for (limit, what) in [(Some(now), "this machine's clock"), (received, "billetd's clock when it came")] {
         if limit.is_some_and(|limit| after(issued, limit)) {

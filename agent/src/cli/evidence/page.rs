@@ -16,7 +16,7 @@ body{font:11pt/1.4 sans-serif;margin:2em auto;max-width:50em}table{border-collap
 </style></head><body><h1>Evidence of erasure</h1>"#;
 
 /// The page, made `at` this time.
-pub(super) fn html(verdict: &Verdict, at: jiff::Timestamp) -> String {
+pub(super) fn html(verdict: &Verdict, at: crate::timestamp::Timestamp) -> String {
     let mut out = HEAD.to_owned();
     let class = if verdict.holds() { "yes" } else { "no" };
     out += &format!("<p class={class}>{}</p>", escaped(&summary(verdict)));

@@ -6,10 +6,11 @@ use std::{
 };
 
 use image::{Part, Progress, Report, Stage};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use model::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{
+    super::screen::{Screen, bar, duration, percent},
     Args,
     report::{self, per_second},
 };
@@ -20,7 +21,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Where progress goes, and how far it was.
 pub(super) struct Show {
     json: bool,
-    bar: ProgressBar,
+    screen: Screen,
     stage: Option<Stage>,
     since: Instant,
     shown: Option<Instant>,
@@ -28,28 +29,19 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn new(json: bool, terminal: bool) -> Self {
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        Self { json, bar, stage: None, since: Instant::now(), shown: None }
+        Self { json, screen: Screen::new(terminal), stage: None, since: Instant::now(), shown: None }
     }
 
     /// Take note of progress; show it when it is time.
     pub(super) fn progress(&mut self, progress: Progress) {
         if self.stage != Some(progress.stage) {
             (self.stage, self.since, self.shown) = (Some(progress.stage), Instant::now(), None);
-            self.bar.set_style(style(progress.total.is_some()));
-            self.bar.reset();
         }
         if self.shown.is_some_and(|shown| shown.elapsed() < INTERVAL) {
             return;
         }
         self.shown = Some(Instant::now());
-        if let Some(total) = progress.total {
-            self.bar.set_length(total.0);
-        }
-        self.bar.set_message(progress.stage.name());
-        self.bar.set_prefix(waits_for(progress));
-        self.bar.set_position(progress.done.0);
+        self.screen.draw(&[line(progress, self.since.elapsed())]);
         if self.json {
             print(&event(progress, self.since.elapsed()));
         }
@@ -57,7 +49,7 @@ impl Show {
 
     /// What would be done, when that is all that is wanted.
     pub(super) fn plan(&mut self, text: &str, json: &Value) {
-        self.bar.finish_and_clear();
+        self.screen.clear();
         if self.json {
             return print(json);
         }
@@ -66,7 +58,7 @@ impl Show {
 
     /// The last word when it worked.
     pub(super) fn written(&mut self, args: &Args, report: &Report) {
-        self.bar.finish_and_clear();
+        self.screen.clear();
         if self.json {
             return print(&report::json(args, report));
         }
@@ -75,7 +67,7 @@ impl Show {
 
     /// The last word when it did not.
     pub(super) fn failed(&mut self, args: &Args, error: &anyhow::Error, refused: bool) {
-        self.bar.finish_and_clear();
+        self.screen.clear();
         // `eprintln!` panics when nobody reads any more, and the report would be lost.
         writeln!(std::io::stderr(), "billet-agent: {error:#}").ok();
         if self.json {
@@ -121,13 +113,22 @@ fn waits_for(progress: Progress) -> String {
         .unwrap_or_default()
 }
 
-fn style(with_total: bool) -> ProgressStyle {
-    let template = if with_total {
-        "{msg:>7} {bar:30} {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {prefix}"
-    } else {
-        "{msg:>7} {spinner} {bytes} {bytes_per_sec} {elapsed} {prefix}"
+/// `  write ███████░░░░ 23% 1.1 GiB/4.7 GiB 812.0 MiB/s ETA 4s waits for net (98 %)`
+fn line(progress: Progress, passed: Duration) -> String {
+    let (stage, done) = (progress.stage.name(), progress.done);
+    let rate = per_second(done.0, passed.as_secs_f64());
+    let waits = waits_for(progress);
+    let Some(total) = progress.total else {
+        let passed = duration(passed.as_secs());
+        return format!("{stage:>7} {done} {}/s {passed} {waits}", Bytes(rate));
     };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let eta = total.0.saturating_sub(done.0).checked_div(rate).map(duration).unwrap_or_default();
+    format!(
+        "{stage:>7} {} {:>3}% {done}/{total} {}/s ETA {eta} {waits}",
+        bar(done.0, total.0),
+        percent(done.0, total.0),
+        Bytes(rate)
+    )
 }
 
 /// One line of JSON. A reader that is gone does not stop a write.
