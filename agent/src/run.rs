@@ -20,6 +20,7 @@ use crate::{
     heartbeat::{self, Heart},
     inspection,
     ironic::{ClientError, Ironic},
+    json,
     logs::{self, RingLog},
     lookup::{self, Found, LookupError},
     steps::{COMMANDS, Ending, Machine, Settings, view},
@@ -243,7 +244,7 @@ async fn inspect(config: &Config, ironic: &Ironic, options: &Options, logs: &Rin
     };
     tracing::info!(warnings = inventory.warnings.len(), "looked at all of the machine");
     let collected = logs::Collected {
-        inventory: serde_json::to_vec_pretty(&inventory).unwrap_or_default(),
+        inventory: json::pretty(&inventory).unwrap_or_default().into(),
         commands: b"[]".to_vec(),
     };
     let logs = logs::collect(logs, &collected).ok();

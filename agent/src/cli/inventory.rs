@@ -14,7 +14,7 @@ use std::{
 use inventory::{Depth, Options, lldp::Patience, scan};
 use model::inventory::{Disk, Inventory};
 
-use crate::{inspection, steps::lent};
+use crate::{inspection, json, steps::lent};
 
 /// Arguments of `inventory`.
 ///
@@ -77,14 +77,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn written(inventory: &Inventory, format: Format) -> serde_json::Result<String> {
-    let json = match format {
+    let text = match format {
         Format::Table => return Ok(table::draw(inventory)),
-        Format::Json => serde_json::to_string_pretty(inventory),
-        Format::Ironic => serde_json::to_string_pretty(&wire::ipa::Inventory::from(inventory)),
-        Format::Inspection => serde_json::to_string_pretty(&inspection::whole(inventory)),
-        Format::Metal3 => serde_json::to_string_pretty(&metal3::HardwareDetails::from(inventory)),
+        Format::Json => json::pretty(inventory),
+        Format::Ironic => json::pretty(&wire::ipa::Inventory::from(inventory)),
+        Format::Inspection => json::pretty(&inspection::whole(inventory)),
+        Format::Metal3 => json::pretty(&metal3::HardwareDetails::from(inventory)),
     };
-    json.map(|json| json + "\n")
+    text.map(|text| text + "\n")
 }
 
 #[cfg(test)]

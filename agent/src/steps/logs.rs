@@ -6,7 +6,7 @@ use wire::ipa::ErrorClass;
 use super::Machine;
 use crate::{
     command::{Failure, Outcome, Params, Reporter},
-    logs,
+    json, logs,
 };
 
 type Done = Result<Outcome, Failure>;
@@ -25,8 +25,8 @@ fn archive(machine: &Machine) -> Result<String, Failure> {
     }
     let fail = |text: String| Failure::new(ErrorClass::CommandExecution, text);
     let collected = logs::Collected {
-        inventory: serde_json::to_vec_pretty(&machine.inventory()).map_err(|err| fail(err.to_string()))?,
-        commands: serde_json::to_vec_pretty(&commands).map_err(|err| fail(err.to_string()))?,
+        inventory: json::pretty(&machine.inventory()).map_err(|err| fail(err.to_string()))?.into(),
+        commands: json::pretty(&commands).map_err(|err| fail(err.to_string()))?.into(),
     };
     logs::collect(&machine.logs, &collected).map_err(|err| fail(format!("cannot pack the logs: {err}")))
 }
