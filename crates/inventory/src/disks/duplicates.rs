@@ -6,15 +6,24 @@ use model::inventory::{Disk, DiskKind};
 use super::BLOCK;
 use crate::reader::Reader;
 
+/// Serial numbers that get a warning of their own; with hundreds of paths to an array
+/// that nobody put together, the first few tell.
+const TOLD: usize = 4;
+
 /// One warning for each serial number that several disks have and nothing explains.
 pub(super) fn warn(reader: &Reader<'_>, disks: &[Disk]) {
     let mut told: Vec<&str> = Vec::new();
+    let mut last = None;
     for (nth, disk) in disks.iter().enumerate() {
         let Some(serial) = disk.serial.as_deref().filter(|serial| !told.contains(serial)) else { continue };
         let alike = disks[nth + 1..].iter().filter(|other| other.serial.as_deref() == Some(serial));
         let strange: Vec<&Disk> = alike.filter(|other| !is_explained(disk, other)).collect();
         let Some(first) = strange.first() else { continue };
         told.push(serial);
+        last = Some(first.name.as_str());
+        if told.len() > TOLD {
+            continue;
+        }
         let more = match strange.len() - 1 {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -23,6 +32,10 @@ pub(super) fn warn(reader: &Reader<'_>, disks: &[Disk]) {
         let why = if same_name { "; two paths to one disk?" } else { "" };
         let path = format!("{BLOCK}/{}", first.name);
         reader.warn(path, format_args!("has the serial number of {}{more}{why}", disk.name));
+    }
+    if let (Some(name), more @ 1..) = (last, told.len().saturating_sub(TOLD)) {
+        let reason = format_args!("and others: {more} more serial numbers that several disks have");
+        reader.warn(format!("{BLOCK}/{name}"), reason);
     }
 }
 
@@ -62,6 +75,15 @@ mod tests {
         disks.push(Disk { name: "sdc".to_owned(), ..Disk::default() });
         disks.push(Disk { name: "sdd".to_owned(), ..Disk::default() });
         assert!(warnings(&disks).is_empty());
+    }
+
+    #[test]
+    fn many_such_serial_numbers_are_counted() {
+        let disks: Vec<_> =
+            (0..300).map(|nth| disk(&format!("sd{nth:03}"), &format!("S{}", nth % 100))).collect();
+        let told = warnings(&disks);
+        assert_eq!(told.len(), TOLD + 1, "{told:?}");
+        assert_eq!(told[TOLD], "sys/block/sd199: and others: 96 more serial numbers that several disks have");
     }
 
     #[test]

@@ -23,4 +23,15 @@ fn of_one(udev: &Value, disk: &Value) {
     let serials: Vec<&Value> =
         ["ID_SERIAL_SHORT", "ID_SCSI_SERIAL", "ID_SERIAL"].map(|name| &udev[name]).into_iter().collect();
     assert!(serials.contains(&&disk["serial"]), "{}", both());
+    assert_eq!(disk["wwn"]["vendor_extension"], udev["ID_WWN_VENDOR_EXTENSION"], "{}", both());
+    // Every spelling that hints may use.
+    let among = |name: &str, names: &str, text: &Value| {
+        disk[name] == *text || disk[names].as_array().is_some_and(|names| names.contains(text))
+    };
+    let serial = &udev["ID_SERIAL"];
+    assert!(serial.is_null() || among("serial", "serial_aliases", serial), "{}", both());
+    let links = udev["DEVLINKS"].as_str().unwrap_or_default().split(' ');
+    for link in links.filter(|link| link.starts_with("/dev/disk/by-path/")) {
+        assert!(among("by_path", "by_path_aliases", &Value::from(link)), "{link}: {}", both());
+    }
 }
