@@ -61,29 +61,34 @@ fn intels_kinds_of_cores_are_told_apart() {
     assert_eq!(warnings(&found), [""; 0]);
 }
 
-/// A register for each processor, cpuinfo for the first alone, as if it were cut.
+/// Three cores, and a cpuinfo that tells of the first alone, as if it were cut.
 const ARM: &str = "
-    present = 0-1
+    present = 0-2
     cpu0/topology/core_cpus = 1
     cpu1/topology/core_cpus = 2
+    cpu2/topology/core_cpus = 4
     /proc/cpuinfo = processor : 0\\nCPU implementer : 0x41\\nCPU part : 0xd0c\\n
 ";
 
 #[test]
 fn arms_parts_are_named_by_register_and_counted_only_when_all_are_known() {
-    let one = "cpu0/regs/identification/midr_el1 = 0x00000000410fd0c1\n";
-    let other = "cpu1/regs/identification/midr_el1 = 0x00000000410fd4f0\n";
-    let unknown = "cpu1/regs/identification/midr_el1 = 0x00000000410fd991\n";
+    const N1: &str = "0x00000000410fd0c1";
+    const V2: &str = "0x00000000410fd4f0";
+    const UNNAMED: &str = "0x00000000410fd991";
     for (registers, name, kinds) in [
-        (String::new(), "Neoverse-N1", 0),
-        (format!("{one}{other}"), "Neoverse-N1 + Neoverse-V2", 2),
-        (format!("{one}{}", one.replace("cpu0", "cpu1")), "Neoverse-N1", 0),
-        (format!("{one}{unknown}"), "Neoverse-N1 + ARM 0xd99", 2),
-        (one.to_owned(), "Neoverse-N1", 0),
+        (vec![], "Neoverse-N1", 0),
+        (vec![N1, N1, N1], "Neoverse-N1", 0),
+        (vec![N1, V2, N1], "Neoverse-N1 + Neoverse-V2", 2),
+        (vec![N1, UNNAMED, V2], "Neoverse-N1 + ARM 0xd99 + Neoverse-V2", 3),
+        (vec![N1, V2], "Neoverse-N1 + Neoverse-V2", 0),
+        (vec![N1], "Neoverse-N1", 0),
     ] {
-        let found = machine(&format!("{ARM}{registers}"));
-        assert_eq!(found.cpu.model_name.as_deref(), Some(name), "{registers}");
-        assert_eq!(found.cpu.kinds.len(), kinds, "{registers}");
+        let line =
+            |(cpu, register): (usize, &&str)| format!("cpu{cpu}/regs/identification/midr_el1 = {register}\n");
+        let lines: String = registers.iter().enumerate().map(line).collect();
+        let found = machine(&format!("{ARM}{lines}"));
+        assert_eq!(found.cpu.model_name.as_deref(), Some(name), "{registers:?}");
+        assert_eq!(found.cpu.kinds.len(), kinds, "{registers:?}");
         assert_eq!(found.cpu.vendor.as_deref(), Some("ARM"));
     }
 }
