@@ -43,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fake-sas", &["sys"]),
     ("bench", &["model", "disk"]),
     ("guest", &["model", "disk", "init", "inventory", "erase", "fake-sas", "image-builder"]),
-    ("fuzz", &["model", "disk", "image", "fetch"]),
+    ("fuzz", &["model", "disk", "image", "fetch", "init", "inventory", "wire", "hardware-fixtures"]),
     ("tests", &["model", "wire", "evidence", "lab"]),
 ];
 
