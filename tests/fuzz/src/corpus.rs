@@ -7,6 +7,7 @@ use std::{
 };
 
 use hardware_fixtures::Machine;
+use inventory::{Identifiers, Options};
 
 /// An input and the file it is kept in.
 pub struct Kept {
@@ -47,7 +48,8 @@ pub fn load(target: &str) -> io::Result<Vec<Kept>> {
 pub fn elsewhere(target: &str) -> Vec<Vec<u8>> {
     let machines = hardware_fixtures::machines();
     match target {
-        "recording" => machines.iter().map(|machine| listing(machine).into_bytes()).collect(),
+        "recording" | "record" => machines.iter().map(|machine| listing(machine).into_bytes()).collect(),
+        "archive" => machines.iter().map(packed).collect(),
         "smbios" => {
             let mut tables: Vec<_> = machines.iter().filter_map(table).collect();
             tables.extend(files("go-smbios", "dmi").into_iter().chain(files("u-root-smbios", "bin")));
@@ -76,6 +78,14 @@ fn listing(machine: &Machine) -> String {
         }
     }
     listing
+}
+
+/// As `billet-agent record FILE.tar.zst` does, decompressed.
+fn packed(machine: &Machine) -> Vec<u8> {
+    let root = inventory::Root::open(machine.dir()).expect("a fixture");
+    let archive =
+        inventory::record_archive(&root, &Options::default(), Identifiers::Keep).expect("short names");
+    zstd::decode_all(archive.as_slice()).expect("packed by us")
 }
 
 fn table(machine: &Machine) -> Option<Vec<u8>> {

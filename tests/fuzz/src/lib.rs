@@ -52,6 +52,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "config-drive", run: tables::config_drive, memory: PIPELINE },
     Target { name: "signatures", run: superblocks::signatures, memory: MACHINE },
     Target { name: "recording", run: machines::recording, memory: MACHINE },
+    Target { name: "record", run: machines::recorded, memory: MACHINE },
+    Target { name: "archive", run: machines::archive, memory: MACHINE },
     Target { name: "smbios", run: machines::table, memory: SMALL },
     Target { name: "lldp", run: machines::frame, memory: SMALL },
     Target { name: "command-line", run: told::command_line, memory: SMALL },

@@ -1,6 +1,6 @@
 //! What a machine tells of itself: recordings, SMBIOS tables, frames of switches.
 
-use inventory::{Depth, Options, Root, lldp, scan, smbios};
+use inventory::{Depth, Identifiers, Options, Root, lldp, record_archive, scan, smbios};
 use model::inventory::{Inventory, Warning};
 
 /// A whole machine as one listing: every leaf parser is behind it, from masks of
@@ -12,7 +12,7 @@ pub(crate) fn recording(data: &[u8]) -> String {
         // Its words are the line.
         Err(_) => return "no listing".to_owned(),
     };
-    let options = Options { depth: Depth::Whole, ..Options::default() };
+    let options = whole();
     let told = scan(&root, &options);
     assert!(told.warnings.len() <= inventory::limits::WARNINGS, "warnings are bounded");
     let written = serde_json::to_vec(&told).expect("every value has a JSON form");
@@ -27,6 +27,42 @@ pub(crate) fn recording(data: &[u8]) -> String {
     let counts = [told.disks.len(), told.nics.len(), told.pci.len(), told.usb.len()]
         .map(|count| count.checked_ilog2());
     format!("{counts:?} {} warnings {kinds:?}", told.warnings.len())
+}
+
+fn whole() -> Options {
+    Options { depth: Depth::Whole, ..Options::default() }
+}
+
+/// The same machine recorded, with its identifiers and without, and read again.
+pub(crate) fn recorded(data: &[u8]) -> String {
+    let text = String::from_utf8_lossy(data);
+    let Ok(root) = text.parse::<Root>() else { return "no listing".to_owned() };
+    let outcome = |identifiers| match record_archive(&root, &whole(), identifiers) {
+        Ok(archive) => replayed(&archive),
+        Err(err) => err.to_string(),
+    };
+    format!("{} | {}", outcome(Identifiers::Replace), outcome(Identifiers::Keep))
+}
+
+fn replayed(archive: &[u8]) -> String {
+    let tar = zstd::decode_all(archive).expect("packed by us");
+    let root = Root::unpack(&mut tar.as_slice()).expect("packed by us");
+    let told = scan(&root, &whole());
+    format!("{:?} disks", told.disks.len().checked_ilog2())
+}
+
+/// The archive of a recording, decompressed.
+pub(crate) fn archive(mut data: &[u8]) -> String {
+    match Root::unpack(&mut data) {
+        Ok(root) => {
+            let _ = scan(&root, &Options::default());
+            "a machine".to_owned()
+        }
+        // Names quote the archive's.
+        Err(err) => {
+            format!("{err:?}").split(|c: char| !c.is_alphanumeric()).take(3).collect::<Vec<_>>().join(" ")
+        }
+    }
 }
 
 /// An SMBIOS table, as of a firmware of today and of 2.0.

@@ -46,8 +46,11 @@ fn look(listing: &str) -> Inventory {
     told
 }
 
-/// What may become of an entry: its line, or none.
-const FATES: [(&str, fn(&str) -> String); 11] = [
+/// A line for what became of the entry at a path; none where it is empty.
+type Fate = fn(&str) -> String;
+
+/// What may become of an entry.
+const FATES: [(&str, Fate); 11] = [
     ("missing", |_| String::new()),
     ("empty", |path| format!("{path} =")),
     ("binary", |path| format!("{path} = \\x00\\x01\\x7f\\x80\\xff\\x00\\x00\\x12\\x00\\x10")),
@@ -91,7 +94,7 @@ fn changed(before: &Inventory, after: &Inventory) -> Vec<String> {
 }
 
 /// The `nth` line of `lines` has met its fate.
-fn spoil(lines: &[&str], nth: usize, fate: fn(&str) -> String) -> Option<(String, String)> {
+fn spoil(lines: &[&str], nth: usize, fate: Fate) -> Option<(String, String)> {
     let path = path(lines[nth])?;
     let spoiled = fate(path);
     let others = lines.iter().enumerate().map(|(at, line)| if at == nth { spoiled.as_str() } else { line });

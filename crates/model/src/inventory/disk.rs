@@ -69,6 +69,7 @@ pub struct Disk {
     /// Its partitions, as the kernel knows them.
     pub partitions: Vec<Partition>,
     /// What is written on it as a whole, as libblkid names it: `gpt`, `LVM2_member`.
+    /// Several that exclude each other have a question mark each: `ext4?`, `zfs_member?`.
     pub signatures: Vec<String>,
     /// How it is, as it says itself.
     pub health: Option<Health>,
