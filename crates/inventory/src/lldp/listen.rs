@@ -47,7 +47,7 @@ pub(super) fn listen(
 
 /// Wires that frames come from, and a clock.
 trait Wires {
-    /// What came from one wire.
+    /// Since whenever this clock began.
     fn now(&self) -> Duration;
 
     /// At most one frame, or failure, of each of `wires`, after at most `patience`.
