@@ -84,6 +84,8 @@ pub fn record_archive(
     archive::pack(&files(root, options, identifiers)).map_err(RecordError::Pack)
 }
 
+const ENOTDIR: i32 = 20;
+
 /// The files of a recording.
 fn files(root: &Root, options: &Options, identifiers: Identifiers) -> Files {
     let reader = Reader::new(root);
@@ -96,6 +98,8 @@ fn files(root: &Root, options: &Options, identifiers: Identifiers) -> Files {
     let mut listed = Tree::default();
     for (path, entry) in seen.entries() {
         match entry {
+            // A file was looked into as if it were a directory; it is none in the recording either.
+            Entry::Broken(ENOTDIR) => {}
             Entry::File(content) if path.starts_with("proc") => files.push((path.clone(), content.clone())),
             Entry::File(_) | Entry::Link(_) | Entry::Directory | Entry::Broken(_) => {
                 listed.insert(path.clone(), entry.clone());

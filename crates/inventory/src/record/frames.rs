@@ -48,10 +48,10 @@ fn tlv(kind: u8, value: &mut [u8], swap: Swap<'_>) {
 }
 
 fn bytes(place: &mut [u8], swap: Swap<'_>) {
-    if let Identifier::Bytes(put) = swap(Identifier::Bytes(place.to_vec())) {
-        if put.len() == place.len() {
-            place.copy_from_slice(&put);
-        }
+    if let Identifier::Bytes(put) = swap(Identifier::Bytes(place.to_vec()))
+        && put.len() == place.len()
+    {
+        place.copy_from_slice(&put);
     }
 }
 

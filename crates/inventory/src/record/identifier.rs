@@ -142,7 +142,7 @@ fn address_in_place(address: IpAddr, nth: usize) -> IpAddr {
 pub(super) fn stand_in(text: &str, keep: usize, nth: usize) -> String {
     let all_hex = text.bytes().all(|byte| !byte.is_ascii_alphabetic() || byte.is_ascii_hexdigit());
     let letters = if all_hex { 6 } else { 26 };
-    let mut source = numbers(nth);
+    let mut source = numbers(nth, text.len());
     let mut put = |(at, letter): (usize, char)| match letter {
         _ if at < keep => letter,
         '0'..='9' => char::from(b'0' + source() % 10),
@@ -154,14 +154,15 @@ pub(super) fn stand_in(text: &str, keep: usize, nth: usize) -> String {
     text.chars().enumerate().map(&mut put).collect()
 }
 
-/// Bytes that look like chance and are the same for the same `nth`.
-fn numbers(nth: usize) -> impl FnMut() -> u8 {
+/// Bytes that look like chance and are the same for the same `nth` of a length: a
+/// stand-in that is the beginning of another would be taken for it.
+fn numbers(nth: usize, length: usize) -> impl FnMut() -> u8 {
     let mut block = 0_u32;
     let mut digits = Vec::new();
     move || {
         if digits.is_empty() {
             let mut hasher = Hasher::new(Algorithm::Sha256);
-            hasher.update(format!("{nth} {block}").as_bytes());
+            hasher.update(format!("{nth} {length} {block}").as_bytes());
             digits = hasher.finish().hex().into_bytes();
             block += 1;
         }

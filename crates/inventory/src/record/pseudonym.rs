@@ -49,7 +49,7 @@ fn ledger(tree: &Tree, inventory: &Inventory) -> Ledger {
     // What the inventory shows was found in files; should a rule have missed it, it is found now.
     let disks = inventory.disks.iter();
     let serials = disks.clone().filter_map(|disk| disk.serial.as_ref());
-    let names = disks.filter_map(|disk| Some(disk.wwn.as_ref()?.with_extension.as_ref()?));
+    let names = disks.filter_map(|disk| disk.wwn.as_ref()?.with_extension.as_ref());
     for text in serials.chain(names).chain(&inventory.system_vendor.serial_number) {
         walks::whole(&mut text.clone().into_bytes(), &mut note);
     }

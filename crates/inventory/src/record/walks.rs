@@ -1,6 +1,8 @@
 //! Where identifiers stand in what devices and firmware answer. Each walk hands
 //! them to `swap` and writes down what it returns; lengths stay.
 
+#![expect(clippy::ptr_arg, reason = "walks are of one type, and some shorten")]
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::Range,
@@ -34,10 +36,10 @@ fn swap_bytes(content: &mut [u8], range: Range<usize>, swap: Swap<'_>) {
     if field.iter().all(|byte| *byte == 0) || field.iter().all(|byte| *byte == 0xff) {
         return;
     }
-    if let Identifier::Bytes(bytes) = swap(Identifier::Bytes(field.to_vec())) {
-        if bytes.len() == field.len() {
-            field.copy_from_slice(&bytes);
-        }
+    if let Identifier::Bytes(put) = swap(Identifier::Bytes(field.to_vec()))
+        && put.len() == field.len()
+    {
+        field.copy_from_slice(&put);
     }
 }
 

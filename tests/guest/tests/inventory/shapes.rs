@@ -27,6 +27,22 @@ const fn plain(name: &'static str, rows: &'static [&'static str], build: fn(&mut
 /// cores it takes minutes to boot.
 pub(crate) const LARGEST: &str = "rack-64t-24d";
 
+/// What is booted every time; the others with `BILLET_ALL_SHAPES`.
+pub(crate) const EVERY_TIME: [&str; 12] = [
+    "dell-r630-megaraid",
+    "supermicro-x9dbl-ahci",
+    "beelink-eq12-usb",
+    "vmware-pvscsi",
+    "gigabyte-ma74-i440fx",
+    "qemu-nvme-subsystem",
+    "qemu-virtio-scsi",
+    "qemu-multipath",
+    "qemu-mirror-lvm",
+    "qemu-bond-vlan",
+    "qemu-ipmi-kcs",
+    "qemu-uefi-secure-boot",
+];
+
 pub(crate) const SHAPES: &[Shape] = &[
     server("dell-r630-megaraid", "go-smbios/Dell-PowerEdge-R630-Dual-Xeon.dmi", |hardware| {
         hardware

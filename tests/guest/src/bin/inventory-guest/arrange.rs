@@ -59,6 +59,12 @@ fn up(params: &Params) -> Value {
         thread::sleep(POLL);
     }
     nics().iter().for_each(|nic| ip(&format!("link set {nic} up")));
+    let carrier = |nic: &String| fs::read_to_string(format!("/sys/class/net/{nic}/carrier"));
+    let connected = |nic: &String| carrier(nic).is_ok_and(|carrier| carrier.trim() == "1");
+    while !nics().iter().all(connected) {
+        assert!(Instant::now() < deadline, "no carrier: {:?}", nics());
+        thread::sleep(POLL);
+    }
     json!(nics())
 }
 
