@@ -42,7 +42,8 @@ pub(super) fn notices(found: &Inventory) -> Rows {
             );
         }
     }
-    for device in found.pci.iter().filter(|device| device.is_narrowed()) {
+    // A device of the root complex has no slot, whatever its registers say.
+    for device in found.pci.iter().filter(|device| device.is_narrowed() && device.upstream.is_some()) {
         if let (Some(now), Some(best)) = (&device.link, &device.best_link) {
             say(
                 &device.address,

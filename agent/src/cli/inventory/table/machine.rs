@@ -164,7 +164,10 @@ fn tpm(tpm: &Tpm) -> String {
 
 fn kernel(platform: &Platform) -> String {
     let clock = platform.clocksource.as_ref().map(|clock| format!("clock {clock}"));
-    let guest = platform.hypervisor.as_ref().map(|name| format!("guest of {name}"));
+    let guest = platform.hypervisor.as_deref().map(|name| match name {
+        "unknown" => "a virtual machine".to_owned(),
+        name => format!("guest of {name}"),
+    });
     let watchdogs: Vec<_> =
         platform.watchdogs.iter().map(|each| each.identity.as_ref().unwrap_or(&each.name).clone()).collect();
     let watchdogs = (!watchdogs.is_empty()).then(|| format!("watchdog {}", watchdogs.join(" ")));
