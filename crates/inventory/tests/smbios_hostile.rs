@@ -20,7 +20,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const MUTATIONS: u64 = 500;
 
 /// Below it every truncation is tried, above it some, unless `MUTATIONS` is set.
-const SHORT: usize = 4 << 10;
+const SHORT: usize = 1 << 10;
 
 /// Seven texts refer to one, each kept once; and every structure becomes a few
 /// hundred bytes of plain data, of which lists reserve twice as many.
@@ -109,7 +109,7 @@ fn a_hostile_table_costs_bounded_time_and_memory() {
     for (name, table) in tables() {
         let start = Instant::now();
         let mut most = 0;
-        for length in (0..=table.len()).filter(|length| whole || *length <= SHORT || length % 64 == 0) {
+        for length in (0..=table.len()).filter(|length| whole || *length <= SHORT || length % 17 == 0) {
             let cost = cost(&table[..length]);
             assert!(cost <= bound(&table[..length]), "{name} cut at {length}: {cost} bytes");
         }
