@@ -2,9 +2,9 @@
 
 mod duplicates;
 mod namespace;
+mod partitions;
 mod place;
 mod queue;
-mod stack;
 mod transport;
 
 use std::{
@@ -171,7 +171,7 @@ fn describe(machine: &Machine<'_>, name: &str, kind: DiskKind) -> Option<Disk> {
         namespace: namespace::read(reader, &dir, name),
         members: reader.list(dir.join("slaves")),
         holders: reader.list(dir.join("holders")),
-        partitions: stack::partitions(reader, &dir, name, &machine.devices),
+        partitions: partitions::read(reader, &dir, name, &machine.devices),
         name: facts.name,
         ..Disk::default()
     };

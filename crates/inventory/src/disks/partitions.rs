@@ -10,7 +10,7 @@ use crate::{limits, reader::Reader};
 const SECTOR: u64 = 512;
 
 /// The partitions of the disk `name` at `dir`, by number, among `devices`.
-pub(super) fn partitions(reader: &Reader<'_>, dir: &Path, name: &str, devices: &[String]) -> Vec<Partition> {
+pub(super) fn read(reader: &Reader<'_>, dir: &Path, name: &str, devices: &[String]) -> Vec<Partition> {
     let own = devices.iter().filter(|device| device.len() > name.len() && device.starts_with(name));
     let mut found: Vec<_> =
         own.filter_map(|device| partition(reader, dir, device)).take(limits::PARTITIONS).collect();
