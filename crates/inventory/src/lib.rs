@@ -63,8 +63,10 @@ pub struct Options {
 /// How far a scan goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// Files and the kernel's own tables: milliseconds, and no device is spoken
-    /// to. What steps need to find a disk.
+    /// Files and the kernel's own tables: milliseconds. What steps need to find a
+    /// disk. A drive is spoken to only where its name is in no file (a disk behind
+    /// USB, SCSI without pages 80h and 83h), as udev does: a hint means the same
+    /// disk at every depth.
     #[default]
     Quick,
     /// Devices are asked too: drives for their health and what is written on
