@@ -96,9 +96,13 @@ fn product_name(structure: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(text).trim().to_owned())
 }
 
-/// The first structure with its strings, and what follows.
+/// The first structure with its strings, and what follows. A length that cannot be
+/// ends a table: what follows in the dump of Hyper-V is none.
 fn first_structure(table: &[u8]) -> Option<(&[u8], &[u8])> {
-    let formatted = usize::from(*table.get(1)?).max(4);
+    let formatted = usize::from(*table.get(1)?);
+    if formatted < 4 {
+        return None;
+    }
     let end = table.get(formatted..)?.windows(2).position(|pair| pair == [0, 0])?;
     table.split_at_checked(formatted + end + 2)
 }
