@@ -3,24 +3,24 @@
 
 use super::{
     kind,
-    system::{NOBODYS_UUIDS, UUID},
+    system::{NOBODYS_UUIDS, UUID, sku_at},
     table::{END_OF_TABLE, Structure, readable, walk},
 };
 use crate::placeholder::is_placeholder;
 
-/// Types that are read, and where each has the numbers of texts that identify:
-/// serial numbers and asset tags.
-const READ: [(u8, &[usize]); 10] = [
-    (kind::FIRMWARE, &[]),
-    (kind::SYSTEM, &[0x07]),
-    (kind::BOARD, &[0x07, 0x08]),
-    (kind::CHASSIS, &[0x07, 0x08]),
-    (kind::PROCESSOR, &[0x20, 0x21]),
-    (kind::SLOT, &[]),
-    (kind::MEMORY_ARRAY, &[]),
-    (kind::MEMORY_DEVICE, &[0x18, 0x19]),
-    (kind::IPMI, &[]),
-    (kind::ONBOARD, &[]),
+/// Types that are read, and where each has the numbers of its texts: of those that tell
+/// something, and of those that identify, serial numbers and asset tags.
+const READ: [(u8, &[usize], &[usize]); 10] = [
+    (kind::FIRMWARE, &[0x04, 0x05, 0x08], &[]),
+    (kind::SYSTEM, &[0x04, 0x05, 0x06, 0x19, 0x1a], &[0x07]),
+    (kind::BOARD, &[0x04, 0x05, 0x06, 0x0a], &[0x07, 0x08]),
+    (kind::CHASSIS, &[0x04, 0x06], &[0x07, 0x08]),
+    (kind::PROCESSOR, &[0x04, 0x07, 0x10, 0x22], &[0x20, 0x21]),
+    (kind::SLOT, &[0x04], &[]),
+    (kind::MEMORY_ARRAY, &[], &[]),
+    (kind::MEMORY_DEVICE, &[0x10, 0x11, 0x17, 0x1a], &[0x18, 0x19]),
+    (kind::IPMI, &[], &[]),
+    (kind::ONBOARD, &[0x04], &[]),
 ];
 
 /// Structure 127, four bytes long, without texts.
@@ -37,9 +37,9 @@ fn part(table: &[u8], blot: &mut dyn FnMut(&str) -> String) -> Vec<u8> {
     let mut part = Vec::new();
     // What is wrong with the table was said when it was read.
     let _flaw = walk(table, &mut |told| {
-        if let Some((_, identifying)) = READ.iter().find(|(kind, _)| *kind == told.kind) {
+        if let Some((_, telling, identifying)) = READ.iter().find(|(kind, ..)| *kind == told.kind) {
             part.extend(fields(&told, blot));
-            part.extend(texts(&told, identifying, blot));
+            part.extend(texts(&told, telling, identifying, blot));
         }
     });
     part.extend(END);
@@ -66,16 +66,29 @@ fn replace_uuid(uuid: &mut [u8], blot: &mut dyn FnMut(&str) -> String) {
     }
 }
 
-/// The texts with their zeros, those that `identifying` points at replaced.
-fn texts(told: &Structure<'_>, identifying: &[usize], blot: &mut dyn FnMut(&str) -> String) -> Vec<u8> {
-    let numbers: Vec<u8> = identifying.iter().filter_map(|at| told.byte(*at)).collect();
+/// The texts with their zeros: those that `telling` points at, those that `identifying`
+/// does replaced, and of others, which nobody reads, that there is one.
+fn texts(
+    told: &Structure<'_>,
+    telling: &[usize],
+    identifying: &[usize],
+    blot: &mut dyn FnMut(&str) -> String,
+) -> Vec<u8> {
+    let sku = (told.kind == kind::CHASSIS).then(|| sku_at(told)).flatten();
+    let is_among = |places: &[usize], number: usize| {
+        places.iter().any(|at| told.byte(*at).is_some_and(|other| usize::from(other) == number))
+    };
     let mut texts = Vec::new();
     for (number, text) in (1_usize..).zip(told.texts.split(|byte| *byte == 0)) {
         let shown = readable(text);
-        if numbers.iter().any(|other| usize::from(*other) == number) && !is_placeholder(&shown) {
-            texts.extend(stand_in(&blot(&shown)));
-        } else {
+        if is_placeholder(&shown) {
             texts.extend(text);
+        } else if is_among(identifying, number) {
+            texts.extend(stand_in(&blot(&shown)));
+        } else if is_among(telling, number) || is_among(sku.as_slice(), number) {
+            texts.extend(text);
+        } else {
+            texts.extend(b"?");
         }
         texts.push(0);
     }
@@ -101,13 +114,14 @@ mod tests {
         system.extend(b"Dell Inc.\0PowerEdge R640\x007XK2P3Z\0\0");
         let board = b"\x02\x09\x02\0\x01\0\0\x02\x03Dell Inc.\x007XK2P3Z\0Default string\0\0";
         let oem = b"\x0b\x05\x03\0\x01SECRET\0\0".as_slice();
+        let unread = b"\x09\x0d\x06\0\x01\xa8\x0b\x03\x03\0\0\x0c\x01Slot 3\0SECRET\0\0".as_slice();
         let vendors = b"\xdd\x06\x04\0\x01\x02SECRET\0SECRET\0\0".as_slice();
         let mut module = vec![17, 0x1b, 5, 0];
         module.resize(0x1b, 0);
         (module[0x0c], module[0x10], module[0x18]) = (1, 1, 2);
         module.extend(b"DIMM_A1\x0012BDC045\0\0");
         let cut = b"\x04\x30\0".as_slice();
-        [&system, board.as_slice(), oem, vendors, &module, cut].concat()
+        [&system, board.as_slice(), oem, unread, vendors, &module, cut].concat()
     }
 
     /// Digits become nines; nothing else changes.

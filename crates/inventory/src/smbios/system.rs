@@ -124,7 +124,7 @@ pub(super) fn chassis(told: &Structure<'_>) -> Chassis {
 }
 
 /// Behind a list of elements, of which it says how many and how long.
-fn sku_at(told: &Structure<'_>) -> Option<usize> {
+pub(super) fn sku_at(told: &Structure<'_>) -> Option<usize> {
     Some(0x15 + usize::from(told.byte(0x13)?) * usize::from(told.byte(0x14)?))
 }
 
