@@ -92,7 +92,7 @@ fn unusable(neighbour: &Neighbour) -> Option<&'static str> {
 }
 
 /// Where the TLVs begin.
-fn payload(frame: &[u8]) -> Option<usize> {
+pub(crate) fn payload(frame: &[u8]) -> Option<usize> {
     let kind = |at: usize| Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?));
     let mut at = ADDRESSES;
     for _ in 0..=TAGS.len() {

@@ -4,19 +4,15 @@ use super::{
     identifier::{Identifier, Swap},
     walks::whole_text,
 };
+use crate::lldp::frame::payload;
 
-/// Both addresses and the type.
-const HEADER: usize = 14;
-const TYPE: std::ops::Range<usize> = 12..14;
-const LLDP: [u8; 2] = [0x88, 0xcc];
+/// Where a frame has its sender.
+const SENDER: std::ops::Range<usize> = 6..12;
 
-/// A frame, with its header or without: the sender, names, descriptions and addresses.
+/// A frame: the sender, names, descriptions and addresses. Of what is none, nothing stays.
 pub(super) fn lldp(frame: &mut Vec<u8>, swap: Swap<'_>) {
-    let mut at = 0;
-    if frame.get(TYPE) == Some(&LLDP) {
-        bytes(&mut frame[6..12], &mut *swap);
-        at = HEADER;
-    }
+    let Some(mut at) = payload(frame) else { return frame.clear() };
+    bytes(&mut frame[SENDER], &mut *swap);
     while let Some(&[high, low]) = frame.get(at..at + 2) {
         let (kind, length) = (high >> 1, usize::from(high & 1) << 8 | usize::from(low));
         let Some(value) = frame.get_mut(at + 2..at + 2 + length) else { break };
@@ -41,8 +37,13 @@ fn tlv(kind: u8, value: &mut [u8], swap: Swap<'_>) {
         }
         // IEEE 802.1: the name of a VLAN, behind its number and its length.
         (127, [0x00, 0x80, 0xc2, 3, _, _, _, name @ ..]) => text(name, swap),
-        // LLDP-MED: serial number, asset tag.
+        // IEEE 802.1 and 802.3: numbers.
+        (127, [0x00, 0x80, 0xc2, ..] | [0x00, 0x12, 0x0f, ..]) => {}
+        // LLDP-MED: serial number, asset tag; of anybody else (Juniper, Cisco), whatever it is.
         (127, [0x00, 0x12, 0xbb, 8 | 11, name @ ..]) => text(name, swap),
+        (127, [_, _, _, _, rest @ ..]) => rest.fill(0),
+        // What the standard reserves.
+        (9..127, reserved) => reserved.fill(0),
         _ => {}
     }
 }
@@ -79,6 +80,8 @@ mod tests {
         add(5, b"rack7-leaf1.example");
         add(8, &[5, 1, 10, 20, 30, 40, 2, 0, 0, 0, 1, 0]);
         add(127, b"\x00\x80\xc2\x03\x00\x05\x06tenant");
+        add(127, b"\x00\x90\x69\x01SERIAL42");
+        add(99, b"of the SERIAL future");
         add(0, b"");
         frame
     }
@@ -102,6 +105,20 @@ mod tests {
             shown.contains("Ethernet1/7") && !shown.contains("leaf1") && !shown.contains("tenant"),
             "{shown:?}"
         );
+        assert!(!shown.contains("SERIAL"), "{shown:?}");
+    }
+
+    #[test]
+    fn a_tag_hides_nothing_and_what_is_no_frame_does_not_stay() {
+        let mut tagged = switch();
+        tagged.splice(12..12, [0x81, 0, 0, 5]);
+        tagged.resize(600, b'a');
+        lldp(&mut tagged, &mut |identifier| identifier);
+        assert!(crate::lldp::parse(&tagged).is_some_and(|neighbour| neighbour.flaw.is_none()));
+        assert!(!String::from_utf8_lossy(&tagged).contains("SERIAL"), "{tagged:?}");
+        let mut other = [&[0; 12], b"\x08\x00SECRET".as_slice()].concat();
+        lldp(&mut other, &mut |identifier| identifier);
+        assert_eq!(other, b"");
     }
 
     #[test]

@@ -299,6 +299,7 @@ pub(super) fn boot_entry(variable: &mut Vec<u8>, swap: Swap<'_>) {
         path_node(&mut variable[at..at + size], (kind, subtype), &mut *swap);
         at += size;
     }
+    variable[at..].fill(0); // what is no node is not read
 }
 
 fn path_node(node: &mut [u8], kind: (u8, u8), swap: Swap<'_>) {
@@ -322,6 +323,10 @@ fn path_node(node: &mut [u8], kind: (u8, u8), swap: Swap<'_>) {
         (3, 23) => swap_bytes(node, 8..16, swap), // NVMe's EUI-64
         (3, 24) => swap_text(node, 4..end, swap), // a URL
         (4, 1) => swap_bytes(node, 24..40, swap), // a partition's UUID, a disk's signature
+        // ATAPI, SCSI, USB, serial lines, logical units, SATA: places and kinds.
+        (3, 1 | 2 | 5 | 14 | 15 | 17 | 18) => {}
+        // iSCSI's names, USB's serial numbers, names of radio networks, servers: whatever comes.
+        (3, _) => node[4..].fill(0),
         _ => {}
     }
 }
@@ -471,6 +476,22 @@ mod tests {
         let (names, page) = found(nvme_controller, &whole_page);
         assert!(names.contains(&Identifier::Text("SERIAL00000000000042".into())), "{names:?}");
         assert_eq!((page.len(), &page[3072..3076]), (4096, &[0; 4][..]));
+    }
+
+    #[test]
+    fn a_boot_entry_keeps_no_name_of_another_machine() {
+        let entry = |nodes: &[u8]| {
+            let length = u16::try_from(nodes.len()).expect("short").to_le_bytes();
+            [&[7, 0, 0, 0, 1, 0, 0, 0], length.as_slice(), b"x\0\0\0", nodes].concat()
+        };
+        let iscsi = b"\x03\x13\x1e\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0iqn.SECRET.x".as_slice();
+        let sata = b"\x03\x12\x0a\0\x01\0\xff\xff\0\0".as_slice();
+        for nodes in [[sata, iscsi, b"\x7f\xff\x04\0"].concat(), [sata, b"\x03\x10\x02\0SECRET"].concat()] {
+            let (_, put) = found(boot_entry, &entry(&nodes));
+            let shown = String::from_utf8_lossy(&put).into_owned();
+            assert!(!shown.contains("SECRET"), "{shown:?}");
+            assert_eq!((put.len(), &put[14..24]), (entry(&nodes).len(), sata));
+        }
     }
 
     #[test]
