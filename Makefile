@@ -12,7 +12,7 @@ CA_BUNDLE := etc/ssl/certs/ca-certificates.crt
 CA_FILE   := $(addprefix --file $(CA_BUNDLE)=,$(wildcard /$(CA_BUNDLE)))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps binaries dist images demo test check unit boot deny bench-image bench-erase bench-inventory clean
+.PHONY: help deps binaries dist images demo test check unit deny bench-image bench-erase bench-inventory clean
 
 help: ## print this list
 	@echo "Billet turns bare metal into running machines, and back."
