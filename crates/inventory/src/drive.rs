@@ -24,7 +24,7 @@ use std::{
 
 use model::inventory::{AtaSecurity, Health};
 
-pub(crate) use self::scsi::vital_product_data;
+pub(crate) use self::{open::open, scsi::vital_product_data};
 use crate::reader::Reader;
 
 /// How long one answer may take.
@@ -71,18 +71,28 @@ impl<'a> Drive<'a> {
         if !self.reader.is_live() {
             return self.reader.ask(&path, &|| Err(io::ErrorKind::NotFound.into()));
         }
-        if self.silent.get() || self.patience.0.get().is_zero() {
+        if self.silent.get() {
             return None;
         }
-        let node = self.node.get_or_init(|| self.open()).as_ref()?;
+        if self.patience.0.get().is_zero() {
+            self.warn("was not asked: other drives took too long");
+            return None;
+        }
+        // Opening waits too, while the kernel tries to bring a drive back.
         let begun = Instant::now();
-        let answer = self.reader.ask(&path, &|| question(node));
+        let node = self.node.get_or_init(|| self.open()).as_ref();
+        let answer = node.and_then(|node| self.reader.ask(&path, &|| question(node)));
         let taken = begun.elapsed();
         if taken >= Duration::from_millis(TIMEOUT_MS.into()) {
+            self.warn("takes too long to answer, and was asked nothing more");
             self.silent.set(true);
             self.patience.0.set(self.patience.0.get().saturating_sub(taken));
         }
         answer
+    }
+
+    fn warn(&self, reason: impl ToString) {
+        self.reader.warn(format!("kernel/block/{}", self.name), reason);
     }
 
     fn open(&self) -> Option<File> {
@@ -95,7 +105,7 @@ impl<'a> Drive<'a> {
                 None
             }
             Err(err) => {
-                self.reader.warn(format!("kernel/block/{}", self.name), format_args!("was not asked: {err}"));
+                self.warn(format_args!("was not asked: {err}"));
                 None
             }
         }
@@ -179,7 +189,10 @@ mod tests {
             drive.ask("anything", &question)
         };
         assert_eq!((ask(false), ask(true), asked.get()), (Some(vec![1]), None, 1));
+        assert!(reader.warnings().is_empty(), "{:?}", reader.warnings());
         patience.0.set(Duration::ZERO);
-        assert_eq!((ask(false), asked.get()), (None, 1));
+        assert_eq!((ask(false), ask(false), asked.get()), (None, None, 1));
+        let told: Vec<_> = reader.warnings().into_iter().map(|warning| warning.reason).collect();
+        assert_eq!(told, ["was not asked: other drives took too long"], "its name may be lacking now");
     }
 }

@@ -13,10 +13,10 @@ const O_EXCL: i32 = 0o200;
 /// Without it the opening of a removable drive waits for its medium.
 const O_NONBLOCK: i32 = 0o4000;
 
-/// The node of the disk `name`, for questions. A drive that is held for one program
+/// The node of the disk or partition `name`, for questions. A drive that is held for one program
 /// alone, and is not just mounted or part of something, is left in peace: a question
 /// would wait behind its SECURITY ERASE for hours, or be the end of it.
-pub(super) fn open(name: &str) -> io::Result<File> {
+pub(crate) fn open(name: &str) -> io::Result<File> {
     let path = format!("/dev/{name}");
     let open = |flags| OpenOptions::new().read(true).custom_flags(flags).open(&path);
     match open(O_NONBLOCK | O_EXCL) {
@@ -32,10 +32,9 @@ pub(super) fn open(name: &str) -> io::Result<File> {
 
 /// Mounted, swapped to, or part of a volume: what the kernel itself holds.
 fn is_in_use(name: &str) -> bool {
-    let node = format!("/dev/{name}");
     let listed =
-        |file: &str| fs::read_to_string(file).unwrap_or_default().lines().any(|line| line.starts_with(&node));
-    let dir = Path::new("/sys/block").join(name);
+        |file: &str| fs::read_to_string(file).unwrap_or_default().lines().any(|line| is_of(line, name));
+    let dir = Path::new("/sys/class/block").join(name);
     let has_holders =
         |dir: &Path| fs::read_dir(dir.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
     let partitions = fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -45,11 +44,38 @@ fn is_in_use(name: &str) -> bool {
         || partitions.filter(|path| path.join("partition").exists()).any(|path| has_holders(&path))
 }
 
+/// True when a line of a list begins with the node of `name` or of a partition of it.
+fn is_of(line: &str, name: &str) -> bool {
+    let node = line.split_whitespace().next().and_then(|node| node.strip_prefix("/dev/"));
+    let Some(rest) = node.and_then(|node| node.strip_prefix(name)) else { return false };
+    let digits =
+        if name.ends_with(|last: char| last.is_ascii_digit()) { rest.strip_prefix('p') } else { Some(rest) };
+    rest.is_empty() || digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_node_is_a_disk_s_own_or_its_partition_s_and_no_other_disk_s() {
+        for (line, name, want) in [
+            ("/dev/sda / ext4 rw 0 0", "sda", true),
+            ("/dev/sda2 / ext4 rw 0 0", "sda", true),
+            ("/dev/sdaa / ext4 rw 0 0", "sda", false),
+            ("/dev/sdaa1 / ext4 rw 0 0", "sda", false),
+            ("/dev/sda1 / ext4 rw 0 0", "sda1", true),
+            ("/dev/sda11 / ext4 rw 0 0", "sda1", false),
+            ("/dev/nvme0n1p1 / ext4 rw 0 0", "nvme0n1", true),
+            ("/dev/nvme0n12 / ext4 rw 0 0", "nvme0n1", false),
+            ("/dev/nvme0n12p1 / ext4 rw 0 0", "nvme0n1", false),
+            ("proc /proc proc rw 0 0", "sda", false),
+        ] {
+            assert_eq!(is_of(line, name), want, "{line}: {name}");
+        }
+    }
 
     #[test]
     fn a_drive_that_is_held_is_left_in_peace_until_it_is_given_back() {
