@@ -77,7 +77,7 @@ impl Identify {
         self.bit(84, 5) && self.valid(84) || self.bit(87, 5) && self.valid(87)
     }
 
-    /// Words 83, 84 and 87 say that they are, and their neighbours with them.
+    /// Words 83, 84, 87 and 106 say that they are, and their neighbours with them.
     fn valid(&self, word: usize) -> bool {
         self.0[word] >> 14 == 0b01
     }
@@ -131,6 +131,13 @@ impl Identify {
     pub fn sectors(&self) -> u64 {
         let join = |words: &[u16]| words.iter().rev().fold(0, |sum, word| sum << 16 | u64::from(*word));
         if self.bit(83, 10) { join(&self.0[100..104]) } else { join(&self.0[60..62]) }
+    }
+
+    /// The length of one of them in bytes (words 106, 117 and 118).
+    #[must_use]
+    pub fn sector_length(&self) -> u64 {
+        let words = u64::from(self.0[118]) << 16 | u64::from(self.0[117]);
+        if self.valid(106) && self.bit(106, 12) && words > 256 { words * 2 } else { 512 }
     }
 
     /// Whether it has a host protected area and 48-bit addresses (words 82 and 83).
@@ -236,6 +243,19 @@ mod tests {
         let mut wide = words.to_vec();
         wide.push((83, 1 << 10));
         assert_eq!(drive(&wide).sectors(), 0x3_0002_0001);
+    }
+
+    #[test]
+    fn sectors_are_longer_than_512_bytes_where_two_words_say_so() {
+        for (words, want) in [
+            (vec![], 512),
+            (vec![(106, 0x5000), (117, 2048), (118, 0)], 4096),
+            (vec![(106, 0x4000), (117, 2048)], 512),
+            (vec![(106, 0xffff), (117, 0xffff), (118, 0xffff)], 512), // not valid
+            (vec![(106, 0x5000)], 512),                               // nothing said
+        ] {
+            assert_eq!(drive(&words).sector_length(), want, "{words:?}");
+        }
     }
 
     #[test]

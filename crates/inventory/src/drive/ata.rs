@@ -16,7 +16,6 @@ use model::{
 use super::{Drive, Told, has_opal, log, scsi};
 use crate::{limits, reader::Reader};
 
-const SECTOR: u64 = 512;
 /// What SMART commands want in the address, and a healthy drive leaves there.
 const SMART: u32 = 0x00c2_4f00;
 /// Pages of the statistics log: general, rotating media, errors, temperature, solid state.
@@ -114,7 +113,7 @@ fn ask_health(drive: &Drive<'_>, identify: &Identify) -> Option<Health> {
         let listed = &listed[..count.min(listed.len())];
         pages = PAGES.into_iter().filter(|code| listed.contains(code)).filter_map(page).collect();
     }
-    health(verdict.as_deref(), attributes.as_deref(), &pages)
+    health(verdict.as_deref(), attributes.as_deref(), &pages, identify.sector_length())
 }
 
 /// The sense data with the registers, which come as an error that is none.
@@ -135,8 +134,13 @@ fn address_left(sense: &[u8]) -> Option<[u8; 2]> {
 }
 
 /// From the sense data after SMART RETURN STATUS, SMART READ DATA, and pages of
-/// statistics; `None` when they tell nothing.
-fn health(verdict: Option<&[u8]>, attributes: Option<&[u8]>, pages: &[Vec<u8>]) -> Option<Health> {
+/// statistics, of a drive whose sectors have `sector` bytes; `None` when they tell nothing.
+fn health(
+    verdict: Option<&[u8]>,
+    attributes: Option<&[u8]>,
+    pages: &[Vec<u8>],
+    sector: u64,
+) -> Option<Health> {
     let passed = match verdict.and_then(address_left) {
         Some([0x4f, 0xc2]) => Some(true),
         Some([0xf4, 0x2c]) => Some(false),
@@ -162,7 +166,7 @@ fn health(verdict: Option<&[u8]>, attributes: Option<&[u8]>, pages: &[Vec<u8>]) 
         unsafe_shutdowns: None,
         media_errors: statistic(4, 8).or_else(|| raw(187, 4)).or_else(|| raw(198, 4)),
         reallocated_sectors: reallocated.map(|taken| taken.saturating_add(raw(197, 4).unwrap_or(0))),
-        written: statistic(1, 24).map(|sectors| Bytes(sectors.saturating_mul(SECTOR))),
+        written: statistic(1, 24).map(|sectors| Bytes(sectors.saturating_mul(sector))),
     };
     (health != Health::default()).then_some(health)
 }
@@ -199,6 +203,10 @@ mod tests {
         let mut sense = vec![0x72, 0x01, 0x00, 0x1d, 0, 0, 0, 14, 0x09, 0x0c, 0, 0, 0, 0, 0, 0, 0];
         sense.extend([middle, 0, high, 0, 0x50]);
         sense
+    }
+
+    fn health(verdict: Option<&[u8]>, attributes: Option<&[u8]>, pages: &[Vec<u8>]) -> Option<Health> {
+        super::health(verdict, attributes, pages, 512)
     }
 
     fn statistics(page: u8, values: &[(usize, u64)]) -> Vec<u8> {
@@ -260,6 +268,8 @@ mod tests {
         );
         assert_eq!((found.percentage_used, found.written), (Some(3), Some(Bytes(2048))));
         assert_eq!(found.reallocated_sectors, Some(9), "no such page");
+        let of_long_sectors = super::health(None, None, &pages, 4096).expect("told");
+        assert_eq!(of_long_sectors.written, Some(Bytes(4 * 4096)));
     }
 
     #[test]
