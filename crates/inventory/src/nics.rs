@@ -94,8 +94,11 @@ fn describe_device(reader: &Reader<'_>, device: &Path, nic: &mut Nic) {
     nic.rdma = reader.list(device.join("infiniband"));
     let Some(function) = reader.real(device).and_then(|place| pci::function(&place)) else { return };
     nic.pci_address = pci::address_in(&function);
-    nic.subsystem = pci::subsystem(reader, &function);
     nic.numa_node = pci::numa_node(reader, &function);
+    if nic.bus.as_deref() == Some("usb") {
+        return; // what else the function says, it says of the USB controller
+    }
+    nic.subsystem = pci::subsystem(reader, &function);
     nic.physical_function = reader.link_name(function.join("physfn"));
     nic.sriov = reader
         .number(function.join("sriov_totalvfs"))

@@ -99,12 +99,12 @@ pub(crate) fn numa_node(reader: &Reader<'_>, place: &Path) -> Option<u32> {
     reader.number::<i32>(place.join("numa_node")).and_then(|node| node.try_into().ok())
 }
 
-/// A number as sysfs writes it, `0x8086`; anything else is a warning.
+/// A number as sysfs writes it, `0x8086`, or `0x2` on Hyper-V's bus; anything else is a warning.
 fn number(reader: &Reader<'_>, place: &Path, attribute: &str) -> Option<String> {
     let path = place.join(attribute);
     let text = reader.text(&path)?;
     let digits = text.strip_prefix("0x").unwrap_or_default();
-    let is_number = (2..=8).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let is_number = (1..=8).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !is_number {
         reader.warn(path, "is not a number such as 0x8086");
     }

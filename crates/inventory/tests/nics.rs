@@ -175,10 +175,13 @@ fn an_infiniband_port_knows_its_state() {
 
 #[test]
 fn adapters_on_usb_and_radios_are_marked() {
+    let hub = "pci0000:00/0000:00:14.0";
     let usb = "pci0000:00/0000:00:14.0/usb1/1-4/1-4:1.0";
     let radio = "pci0000:00/0000:00:1c.0/0000:02:00.0";
     let inventory = whole(&format!(
         "{}sys/devices/{usb}/subsystem -> ../../../../../../bus/usb\n{}\
+         sys/devices/{hub}/subsystem_vendor = 0x15d9\nsys/devices/{hub}/subsystem_device = 0x0921\n\
+         sys/devices/{hub}/label = USB 3\n\
          sys/devices/{radio}/net/wlan0/phy80211 -> ../../ieee80211/phy0\n\
          sys/devices/{radio}/ieee80211/phy0/index = 0\n",
         port("enx00", usb, "02:00:00:00:00:05"),
@@ -186,7 +189,20 @@ fn adapters_on_usb_and_radios_are_marked() {
     ));
     let adapter = nic(&inventory, "enx00");
     assert_eq!((adapter.bus.as_deref(), adapter.pci_address.as_deref()), (Some("usb"), Some("0000:00:14.0")));
+    assert_eq!((&adapter.subsystem, &adapter.onboard), (&None, &None), "those are the USB controller's");
     assert_eq!(nic(&inventory, "wlan0").medium, Medium::Wireless);
+}
+
+#[test]
+fn numbers_of_hyper_v_s_bus_are_short() {
+    let place = "VMBUS:00/f8615163-0000-1000-2000-00155d000102";
+    let inventory = whole(&format!(
+        "{}sys/devices/{place}/vendor = 0x1414\nsys/devices/{place}/device = 0x3\n",
+        port("eth0", place, "00:15:5d:00:00:02"),
+    ));
+    assert_eq!(warned(&inventory), Vec::<String>::new());
+    let ids = PciIds { vendor: "0x1414".to_owned(), product: "0x3".to_owned() };
+    assert_eq!(nic(&inventory, "eth0").ids, Some(ids));
 }
 
 #[test]
