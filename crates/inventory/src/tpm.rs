@@ -28,6 +28,7 @@ const CERTIFICATES: [(&str, u32); 3] =
 const ANSWER_BYTES: usize = 4096;
 
 const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
 const EBADMSG: i32 = 74;
 const EIO: i32 = 5;
 
@@ -140,7 +141,7 @@ impl Device {
     /// The SHA-256, in hex, of the certificate at `index`.
     ///
     /// # Errors
-    /// `ENOENT` when there is none; `EBADMSG` when it is none.
+    /// `ENOENT` when there is none; `EACCES` when it is not for everybody; `EBADMSG` when it is none.
     fn certificate_digest(&self, index: u32) -> io::Result<Vec<u8>> {
         let certificate = commands::read_certificate(index, &|command| self.ask(command))?;
         let mut hasher = Hasher::new(Algorithm::Sha256);

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{EBADMSG, ENOENT, errno};
+use super::{EACCES, EBADMSG, ENOENT, errno};
 use crate::limits;
 
 const WITHOUT_SESSIONS: u16 = 0x8001;
@@ -24,10 +24,12 @@ const MANUFACTURER: u32 = FIXED + 5;
 const VENDOR_STRING: [u32; 4] = [FIXED + 6, FIXED + 7, FIXED + 8, FIXED + 9];
 const FIRMWARE: [u32; 2] = [FIXED + 11, FIXED + 12];
 
-/// `TPM_RH_OWNER` and the attribute that lets it read (`TPMA_NV_OWNERREAD`); without it the
-/// index's own, empty password does (`TPMA_NV_AUTHREAD`).
+/// `TPM_RH_OWNER` and the attribute that lets it read (`TPMA_NV_OWNERREAD`).
 const OWNER: u32 = 0x4000_0001;
 const OWNER_READ: u32 = 1 << 17;
+/// The index's own, empty password lets read (`TPMA_NV_AUTHREAD`), and a wrong one does not
+/// count as an attack (`TPMA_NV_NO_DA`): as the profile wants it of certificates.
+const AUTH_READ: u32 = 1 << 18 | 1 << 25;
 /// An authorisation by an empty password: `TPM_RS_PW`, no nonce, no attributes, no password.
 const EMPTY_PASSWORD: [u8; 9] = [0x40, 0, 0, 9, 0, 0, 0, 0, 0];
 
@@ -102,12 +104,16 @@ pub(super) fn letters(bytes: &[u8]) -> Option<String> {
 /// Read the certificate (DER) that is stored at `index`, without what pads it.
 ///
 /// # Errors
-/// `ENOENT` when nothing is stored there; `EBADMSG` when it is no certificate, or the
-/// answer none; whatever `ask` reports.
+/// `ENOENT` when nothing is stored there; `EACCES` when a try could lock the TPM;
+/// `EBADMSG` when it is no certificate, or the answer none; whatever `ask` reports.
 pub(super) fn read_certificate(index: u32, ask: Ask<'_>) -> io::Result<Vec<u8>> {
     let public = ask(&command(WITHOUT_SESSIONS, NV_READ_PUBLIC, &[&index.to_be_bytes()]))?;
     let (attributes, length) = stored(&public)?;
-    let by = if attributes & OWNER_READ != 0 { OWNER } else { index };
+    let by = match attributes {
+        may if may & AUTH_READ == AUTH_READ => index, // the owner may have a password
+        may if may & OWNER_READ != 0 => OWNER,
+        _ => return Err(errno(EACCES)),
+    };
     let mut bytes = Vec::new();
     for at in (0..length).step_by(PIECE.into()) {
         let piece = PIECE.min(length - at);

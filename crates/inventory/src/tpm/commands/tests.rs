@@ -29,7 +29,7 @@ fn tpm(content: &[u8], attributes: u32) -> impl Fn(&[u8]) -> io::Result<Vec<u8>>
                 reply(WITHOUT_SESSIONS, 0, &parts)
             }
             NV_READ => {
-                let by = if attributes & OWNER_READ != 0 { OWNER } else { INDEX };
+                let by = if attributes & AUTH_READ == AUTH_READ { INDEX } else { OWNER };
                 assert_eq!((u32_at(body, 0), u32_at(body, 4)), (Some(by), Some(INDEX)));
                 let (size, at) =
                     (u16_at(body, 21).expect("size"), usize::from(u16_at(body, 23).expect("offset")));
@@ -57,7 +57,7 @@ fn certificate(length: u16) -> Vec<u8> {
 #[test]
 fn a_certificate_is_read_in_pieces_and_without_its_padding() {
     for length in [100, 511, 512, 513, 1500] {
-        for attributes in [OWNER_READ, 0] {
+        for attributes in [OWNER_READ, AUTH_READ, 0x6207_2001] {
             let mut stored = certificate(length);
             stored.resize(usize::from(length) + 37, 0xff);
             let read = read_certificate(INDEX, &tpm(&stored, attributes)).expect("read");
@@ -68,8 +68,9 @@ fn a_certificate_is_read_in_pieces_and_without_its_padding() {
 
 #[test]
 fn what_is_no_certificate_is_none() {
-    let failure =
-        |content: &[u8], index| read_certificate(index, &tpm(content, 0)).expect_err("none").raw_os_error();
+    let failure = |content: &[u8], index| {
+        read_certificate(index, &tpm(content, AUTH_READ)).expect_err("none").raw_os_error()
+    };
     assert_eq!(failure(b"\x30\x82\xff\xff", INDEX), Some(EBADMSG), "longer than what is stored");
     assert_eq!(failure(b"hello, this is text", INDEX), Some(EBADMSG));
     assert_eq!(failure(b"", INDEX), Some(EBADMSG));
@@ -79,7 +80,7 @@ fn what_is_no_certificate_is_none() {
 #[test]
 fn a_tpm_that_lies_about_lengths_is_not_believed() {
     // Behind the 528th byte of an answer there is only the session.
-    let honest = tpm(&certificate(600), 0);
+    let honest = tpm(&certificate(600), AUTH_READ);
     for cut in 0..528 {
         let cutting = |sent: &[u8]| honest(sent).map(|answer| answer[..cut.min(answer.len())].to_vec());
         assert_eq!(
@@ -88,8 +89,21 @@ fn a_tpm_that_lies_about_lengths_is_not_believed() {
             "{cut}"
         );
     }
-    let endless = tpm(&vec![0x30; usize::from(limits::CERTIFICATE_BYTES) + 1], 0);
+    let endless = tpm(&vec![0x30; usize::from(limits::CERTIFICATE_BYTES) + 1], AUTH_READ);
     assert_eq!(read_certificate(INDEX, &endless).expect_err("too long").raw_os_error(), Some(EBADMSG));
+}
+
+#[test]
+fn a_password_that_could_lock_the_tpm_is_not_tried() {
+    for attributes in [0, 1 << 18] {
+        let honest = tpm(&certificate(100), attributes);
+        let asked = |sent: &[u8]| {
+            assert_eq!(answer(sent).map(|(code, _)| code), Some(NV_READ_PUBLIC), "nothing else is asked");
+            honest(sent)
+        };
+        let err = read_certificate(INDEX, &asked).expect_err("not for everybody");
+        assert_eq!(err.raw_os_error(), Some(EACCES));
+    }
 }
 
 fn told(pairs: &[(u32, u32)]) -> Vec<u8> {
