@@ -67,7 +67,9 @@ fn words(text: &str) -> Vec<&str> {
 
 fn shown(word: &str) -> String {
     let Some((name, value)) = word.split_once('=') else { return word.to_owned() };
-    if is_secret(name) {
+    // `systemd.setenv=API_TOKEN=…`, `rootflags=user=me,password=…`: names within.
+    let within = value.split('?').next().and_then(|value| Some(value.rsplit_once('=')?.0));
+    if is_secret(name) || within.is_some_and(is_secret) {
         return format!("{name}={HIDDEN}");
     }
     let (address, query) = match value.split_once('?') {
@@ -87,7 +89,7 @@ fn shown(word: &str) -> String {
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let has_one_of = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    (has_one_of(&SECRET) || name.ends_with("pw")) && !has_one_of(&HARMLESS)
+    (has_one_of(&SECRET) || ["pass", "pw"].iter().any(|end| name.ends_with(end))) && !has_one_of(&HARMLESS)
 }
 
 #[cfg(test)]
@@ -117,6 +119,8 @@ mod tests {
             ("Admin_PassWd=hunter2 rootpw=hunter2", "Admin_PassWd=****** rootpw=******"),
             ("inst.ks=https://me:hunter2@host/ks?token=hunter2", "inst.ks=https://******@host/ks?******"),
             ("netroot=iscsi:me:hunter2@10.0.0.1::::iqn.x", "netroot=iscsi:******@10.0.0.1::::iqn.x"),
+            ("systemd.setenv=API_TOKEN=hunter2 ldap_pass=hunter2", "systemd.setenv=****** ldap_pass=******"),
+            ("rootflags=username=me,password=hunter2,vers=3 root=UUID=1", "rootflags=****** root=UUID=1"),
             ("systemd.set_credential=a:hunter2", "systemd.set_credential=******"),
             ("a=hunter2@host", "a=******@host"),
             ("rd.vconsole.keymap=de console=ttyS0,115200n8", "rd.vconsole.keymap=de console=ttyS0,115200n8"),
