@@ -70,7 +70,7 @@ fn collect(wires: &mut dyn Wires, count: usize, patience: Patience) -> Vec<Optio
     let mut news = start;
     loop {
         let open: Vec<usize> = (0..count).filter(|wire| !all[*wire].is_done).collect();
-        let end = (news + patience.idle).min(start + patience.total);
+        let end = news.saturating_add(patience.idle).min(start.saturating_add(patience.total));
         let left = end.saturating_sub(wires.now());
         if open.is_empty() || left.is_zero() {
             return all.into_iter().map(|heard| heard.frame).collect();

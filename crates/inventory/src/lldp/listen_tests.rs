@@ -70,6 +70,13 @@ fn waiting_ends_whatever_comes() {
 }
 
 #[test]
+fn patience_without_end_is_no_overflow() {
+    let mut script = Script { now: Duration::from_secs(1), frames: [(3, 0, Some(switch(b'a', 120)))].into() };
+    let patience = Patience { idle: Duration::MAX, total: Duration::MAX };
+    assert_eq!(collect(&mut script, 1, patience), [Some(switch(b'a', 120))]);
+}
+
+#[test]
 fn a_wire_full_of_nonsense_is_given_up() {
     let flood: Vec<_> = (0..10_000).map(|_| (0, 0, Some(switch(b'a', 0)[..20].to_vec()))).collect();
     let mut script = Script { now: Duration::ZERO, frames: flood.into() };
