@@ -4,12 +4,17 @@
 //! recorded inventories; the diff is what the reviewer reads.
 
 use hardware_fixtures::{Machine, machine, machines};
-use inventory::{Identifiers, Options, Root, record, scan};
-use model::inventory::Inventory;
+use inventory::{Depth, Identifiers, Options, Root, record, scan};
+use model::inventory::{Disk, Inventory};
 use serde_json::Value;
 
+/// As recorded: with what devices answered.
+fn whole() -> Options {
+    Options { depth: Depth::Whole, ..Options::default() }
+}
+
 fn scanned(machine: &Machine) -> Inventory {
-    scan(&Root::open(machine.dir()).expect(&machine.name), &Options::default())
+    scan(&Root::open(machine.dir()).expect(&machine.name), &whole())
 }
 
 fn pretty(inventory: &Inventory) -> String {
@@ -23,11 +28,31 @@ fn inventories_are_as_recorded() {
     }
 }
 
+/// What steps choose a disk by does not depend on who looks.
+#[test]
+fn a_quick_look_names_every_disk_as_a_whole_one_does() {
+    for machine in machines() {
+        let root = Root::open(machine.dir()).expect(&machine.name);
+        let named = |inventory: Inventory| {
+            let unasked = |disk: Disk| Disk {
+                signatures: Vec::new(),
+                partitions: Vec::new(),
+                erase: Vec::new(),
+                health: None,
+                security: None,
+                ..disk
+            };
+            inventory.disks.into_iter().map(unasked).collect::<Vec<_>>()
+        };
+        assert_eq!(named(scan(&root, &Options::default())), named(scanned(&machine)), "{}", machine.name);
+    }
+}
+
 #[test]
 fn real_files_read_like_recorded_ones() {
     for machine in machines() {
         let tree = machine.expand();
-        let mut from_files = scan(&Root::at(tree.path()), &Options::default());
+        let mut from_files = scan(&Root::at(tree.path()), &whole());
         let mut recorded = scanned(&machine);
         // An unreadable file fails in another way there; that it fails is what counts.
         let paths = |inventory: &Inventory| -> Vec<String> {
@@ -51,8 +76,8 @@ fn a_recording_reads_like_the_machine() {
     for machine in machines() {
         let copy = tempfile::tempdir().expect("temporary directory");
         let root = Root::open(machine.dir()).expect(&machine.name);
-        record(&root, &Options::default(), Identifiers::Keep, copy.path()).expect(&machine.name);
-        let replayed = scan(&Root::open(copy.path()).expect(&machine.name), &Options::default());
+        record(&root, &whole(), Identifiers::Keep, copy.path()).expect(&machine.name);
+        let replayed = scan(&Root::open(copy.path()).expect(&machine.name), &whole());
         assert_eq!(pretty(&replayed), pretty(&scanned(&machine)), "{}", machine.name);
     }
 }
@@ -98,7 +123,7 @@ fn a_recording_to_give_away_holds_no_identifier() {
     for machine in machines().into_iter().filter(told) {
         let copy = tempfile::tempdir().expect("temporary directory");
         let root = Root::open(machine.dir()).expect(&machine.name);
-        record(&root, &Options::default(), Identifiers::Replace, copy.path()).expect(&machine.name);
+        record(&root, &whole(), Identifiers::Replace, copy.path()).expect(&machine.name);
 
         let listing = std::fs::read_to_string(copy.path().join("sysfs.txt")).expect("written");
         let original = serde_json::to_value(scanned(&machine)).expect("plain data");
@@ -112,7 +137,7 @@ fn a_recording_to_give_away_holds_no_identifier() {
             assert!(!listing.contains(secret), "{}: {secret} is still there", machine.name);
         }
 
-        let replayed = scan(&Root::open(copy.path()).expect(&machine.name), &Options::default());
+        let replayed = scan(&Root::open(copy.path()).expect(&machine.name), &whole());
         let replayed = serde_json::to_value(replayed).expect("plain data");
         texts(&replayed, "", &mut after);
         let shape = |found: &[(&str, &str)]| -> Vec<(String, usize)> {
