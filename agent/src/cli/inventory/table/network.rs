@@ -63,8 +63,9 @@ fn bits(speed: u32) -> String {
 /// What it is among the others.
 fn role(nic: &Nic) -> Option<String> {
     let bond = nic.bond.as_ref().map(|bond| {
-        let members = format!("bond of {}", bond.members.join(" "));
-        joined([Some(members), bond.mode.clone()], ", ")
+        let members =
+            if bond.members.is_empty() { String::new() } else { format!(" of {}", bond.members.join(" ")) };
+        joined([Some(format!("bond{members}")), bond.mode.clone()], ", ")
     });
     let vlan = nic
         .vlan
