@@ -54,9 +54,10 @@ fn row(group: &[&Disk]) -> Vec<String> {
     ]
 }
 
-/// `sda`, `22 × sda…sdv`.
+/// `sda`, `2 × sda sdh`, `22 × sda…sdv`.
 fn names(group: &[&Disk]) -> String {
     match group {
+        [first, last] => format!("2 × {} {}", first.name, last.name),
         [first, .., last] => format!("{} × {}…{}", group.len(), first.name, last.name),
         [only] => only.name.clone(),
         [] => String::new(),
