@@ -23,6 +23,12 @@ pub const DIRECTORY_ENTRIES: usize = 32 << 10;
 /// Symbolic links in a row, as in the kernel's own lookup (`MAXSYMLINKS`).
 pub const LINKS: usize = 40;
 
+/// Folders in a path and in a link's target; sysfs has paths of sixteen.
+pub const PATH_DEPTH: usize = 64;
+
+/// Bytes of a path, as in the kernel (`PATH_MAX`).
+pub const PATH_BYTES: usize = 4096;
+
 /// Warnings kept; thousands of broken disks have one cause.
 pub const WARNINGS: usize = 256;
 
@@ -108,3 +114,5 @@ pub const LLDP_TOTAL: Duration = Duration::from_secs(120);
 pub const RECORDING_BYTES: usize = 64 << 20;
 /// Files in it: its listing, and those of procfs.
 pub const RECORDING_FILES: usize = 256;
+/// Folders in its listing: 32 thousand blocks of memory and as many for processors, twice.
+pub const RECORDING_FOLDERS: usize = 128 << 10;

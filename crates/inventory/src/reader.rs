@@ -13,7 +13,7 @@ use model::inventory::Warning;
 
 use crate::{
     Root, limits,
-    recording::{Entry, Tree},
+    recording::{Entry, Tree, is_reasonable},
 };
 
 /// Reads below one root. Paths are relative to it: `sys/block/sda/size`.
@@ -258,6 +258,9 @@ impl<'a> Reader<'a> {
                 *links += 1;
                 if *links > limits::LINKS {
                     return Err(io::Error::other("symbolic links go in a circle"));
+                }
+                if !is_reasonable(&target) {
+                    return Err(io::Error::other("a symbolic link leads too deep"));
                 }
                 let from = real.parent().unwrap_or(Path::new("")).join(&target);
                 self.seen.borrow_mut().insert(real, Entry::Link(target));

@@ -22,6 +22,8 @@ use std::{
     str::FromStr,
 };
 
+use crate::limits;
+
 /// The file of a recording that holds this.
 pub(crate) const LISTING: &str = "sysfs.txt";
 
@@ -125,12 +127,33 @@ impl FromStr for Tree {
         for (nth, line) in
             text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         {
+            let refused = |text: String| ParseRecordingError { line: nth + 1, text };
             let (path, entry) = parse_line(line)
-                .ok_or_else(|| ParseRecordingError { line: nth + 1, text: line.to_owned() })?;
+                .filter(|(path, entry)| fits(Path::new(path), entry))
+                .ok_or_else(|| refused(line.chars().take(SHOWN).collect()))?;
             tree.insert(path.into(), entry);
+            if tree.names.len() > limits::RECORDING_FOLDERS {
+                return Err(refused(format!("more than {} folders", limits::RECORDING_FOLDERS)));
+            }
         }
         Ok(tree)
     }
+}
+
+/// Letters of a line that an error shows.
+const SHOWN: usize = 160;
+
+/// Every folder of a path is kept by its whole name, and following a path goes as deep.
+pub(crate) fn is_reasonable(path: &Path) -> bool {
+    path.as_os_str().len() <= limits::PATH_BYTES && path.components().count() <= limits::PATH_DEPTH
+}
+
+fn fits(path: &Path, entry: &Entry) -> bool {
+    is_reasonable(path)
+        && match entry {
+            Entry::Link(target) => is_reasonable(target),
+            Entry::File(_) | Entry::Directory | Entry::Broken(_) => true,
+        }
 }
 
 fn parse_line(line: &str) -> Option<(&str, Entry)> {
@@ -224,6 +247,25 @@ mod tests {
         assert_eq!(tree.names(Path::new("c"), 9).expect("a directory"), ["d", "e", "f", "g"]);
         assert_eq!(tree.link(Path::new("a/b")), Some("../c".into()));
         assert_eq!(tree.read(Path::new("c/f"), 9).expect_err("EIO").raw_os_error(), Some(5));
+    }
+
+    #[test]
+    fn a_path_that_no_kernel_has_is_refused_before_it_takes_room() {
+        let (deep, long) = ("a/".repeat(500), "a".repeat(5000));
+        for bad in [
+            format!("{deep}b = 1"),
+            format!("{deep} "),
+            format!("{long} = 1"),
+            format!("b -> {deep}"),
+            format!("b -> {long}"),
+        ] {
+            let refused = bad.parse::<Tree>().map(drop);
+            assert!(refused.is_err_and(|err| err.to_string().len() < 500), "{:.40}", bad);
+        }
+        let many: String = (0..=limits::RECORDING_FOLDERS).map(|nth| format!("{nth}/x =\n")).collect();
+        assert!(many.parse::<Tree>().is_err_and(|err| err.to_string().contains("folders")));
+        let fine = format!("{}b -> {}c\n", "a/".repeat(30), "../".repeat(30));
+        assert_eq!(fine.parse::<Tree>().expect("a recording").to_string(), fine);
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::{
     str::FromStr,
 };
 
-use crate::recording::{
-    Entry, LISTING, ParseRecordingError, Tree,
-    archive::{self, UnpackError},
+use crate::{
+    limits,
+    recording::{
+        Entry, LISTING, ParseRecordingError, Tree,
+        archive::{self, UnpackError},
+    },
 };
 
 /// Where a machine is read from: the running one, a tree that has `sys/` and
@@ -73,7 +76,7 @@ impl Root {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, OpenRecordingError> {
         let dir = dir.into();
         let path = dir.join(LISTING);
-        let text = match fs::read_to_string(&path) {
+        let text = match listing(&path) {
             Ok(text) => text,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Self::at(dir)),
             Err(err) => return Err(OpenRecordingError::Read { path, err }),
@@ -157,6 +160,19 @@ impl Root {
             Place::Recording(tree, _) | Place::Listing(tree) => Found::InTree(tree),
         }
     }
+}
+
+/// A listing's text, of a file and not larger than any machine's.
+fn listing(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("is not a file"));
+    }
+    let mut text = String::new();
+    File::open(path)?.take(limits::RECORDING_BYTES as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > limits::RECORDING_BYTES {
+        return Err(io::Error::other(format!("is longer than {} bytes", limits::RECORDING_BYTES)));
+    }
+    Ok(text)
 }
 
 /// A machine in one listing, `proc/` too.

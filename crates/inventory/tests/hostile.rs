@@ -95,6 +95,21 @@ fn a_pipe_and_an_endless_file_are_warnings() {
 }
 
 #[test]
+fn links_that_lead_ever_deeper_are_a_warning() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let dir = root.path().join("sys/class/dmi/id");
+    fs::create_dir_all(&dir).expect("temporary directory");
+    // Each waits for the next with two thousand folders of its own.
+    for nth in 0..50 {
+        let target = format!("link{}{}", nth + 1, "/d".repeat(1800));
+        symlink(target, dir.join(format!("link{nth}"))).expect("a link");
+    }
+    symlink("link0", dir.join("sys_vendor")).expect("a link");
+    let inventory = scan(&Root::at(root.path()), &Options::default());
+    assert!(warned(&inventory, "sys_vendor", "deep"), "{:?}", inventory.warnings);
+}
+
+#[test]
 fn an_empty_tree_is_an_empty_machine() {
     let root = tempfile::tempdir().expect("temporary directory");
     let inventory = scan(&Root::at(root.path()), &Options::default());
@@ -108,6 +123,10 @@ fn a_recording_that_is_none_is_refused() {
     write(root.path(), "sysfs.txt", "sys/block/sda is a disk\n");
     let err = Root::open(root.path()).expect_err("refused");
     assert!(err.to_string().contains("billet-agent record"), "{err}");
+    // Nor does one that never ends keep anybody waiting.
+    fs::remove_file(root.path().join("sysfs.txt")).expect("written");
+    symlink("/dev/zero", root.path().join("sysfs.txt")).expect("a link");
+    assert!(Root::open(root.path()).is_err());
 }
 
 #[test]
