@@ -8,6 +8,9 @@ use wire::ipa::{
 
 use crate::steps::MANAGER_VERSION;
 
+/// The class of hubs on the USB bus.
+const HUB: &str = "0x09";
+
 /// What there is to collect from.
 pub(super) struct Found<'a> {
     /// The machine.
@@ -29,7 +32,8 @@ const COLLECTORS: [(&str, Collect); 8] = [
     ("lldp", |found, to| to.lldp_raw = Some(lldp_raw(found.inventory))),
     ("dmi-decode", |found, to| to.dmi = Some(Dmi::from(found.inventory))),
     ("usb-devices", |found, to| {
-        to.usb_devices = Some(found.inventory.usb.iter().map(ipa::UsbDevice::from).collect());
+        let plugged = found.inventory.usb.iter().filter(|device| device.class.as_deref() != Some(HUB));
+        to.usb_devices = Some(plugged.map(ipa::UsbDevice::from).collect());
     }),
     ("extra-hardware", |found, to| to.data = Some(extra_hardware(found.inventory))),
 ];
@@ -121,6 +125,21 @@ mod tests {
         assert_eq!(configuration["unknown_collectors"], serde_json::json!(["gpu-dreams"]));
         assert_eq!(body["error"], Value::Null, "Ironic fails what has an error");
         assert!(body["usb_devices"].is_array());
+    }
+
+    #[test]
+    fn a_hub_is_nothing_that_somebody_plugged_in() {
+        let device = |name: &str, class: &str| model::inventory::UsbDevice {
+            name: name.to_owned(),
+            class: Some(class.to_owned()),
+            ..Default::default()
+        };
+        let usb = vec![device("1-1", "0x09"), device("1-1.4", "0x00")];
+        let inventory = Inventory { usb, ..Inventory::default() };
+        let found = Found { inventory: &inventory, logs: None };
+        let body = report(&["usb-devices".to_owned()], &found);
+        let handles: Vec<_> = body.collected.usb_devices.iter().flatten().map(|usb| &usb.handle).collect();
+        assert_eq!(handles, ["USB:1-1.4"]);
     }
 
     /// What may differ from Ironic's agent on the same machine, and why: the table of
