@@ -114,7 +114,7 @@ impl Found {
             kind::MEMORY_ARRAY => self.memory.add_array(told),
             kind::MEMORY_DEVICE => self.memory.add_device(told),
             kind::IPMI => hardware.ipmi = names::name(names::IPMI_INTERFACE, 1, told.byte(0x04)),
-            kind::ONBOARD => hardware.onboard.push(slots::onboard(told)),
+            kind::ONBOARD => hardware.onboard.extend(slots::onboard(told)),
             _ => {} // caches, ports, sensors: the kernel tells them better, or nobody asks
         }
     }

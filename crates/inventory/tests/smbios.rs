@@ -335,6 +335,17 @@ fn sizes_are_added_and_a_sum_with_an_unknown_one_is_unknown() {
 }
 
 #[test]
+fn what_one_of_several_does_not_say_is_not_made_up() {
+    let array = |kibibytes: u32| Structure::new(16, 0x17).bytes(0x04, &[3, 3, 3]).double(0x07, kibibytes);
+    let maximum = |arrays: &[Structure]| decoded(arrays).memory.maximum;
+    assert_eq!(maximum(&[array(1 << 20), array(1 << 20)]), Some(Bytes(2 << 30)));
+    assert_eq!(maximum(&[array(1 << 20), array(0)]), None);
+    // Neither an empty socket nor a device that is switched off: it is cut before it tells.
+    let cut = decoded(&[Structure::new(4, 0x18).byte(0x05, 3), Structure::new(41, 5)]);
+    assert_eq!((cut.hardware.sockets.len(), cut.hardware.onboard.len()), (0, 0));
+}
+
+#[test]
 fn widths_tell_of_error_correction_only_where_they_can() {
     for (total, data, ecc) in [
         (72, 64, Some(true)),

@@ -108,10 +108,11 @@ fn agreed(arrays: &[Array]) -> Option<String> {
     first.filter(|first| arrays.iter().all(|array| array.error_correction.as_ref() == Some(first)))
 }
 
-/// In KiB or, from 2 TiB on, in bytes elsewhere.
+/// In KiB or, from 2 TiB on, in bytes elsewhere. 0 says nothing.
 fn maximum(told: &Structure<'_>) -> Option<u64> {
     const ELSEWHERE: u32 = 1 << 31;
     match told.double_word(0x07)? {
+        0 => None,
         ELSEWHERE => told.quad_word(0x0f).filter(|bytes| *bytes < 1 << 56),
         kibibytes => Some(u64::from(kibibytes) << 10),
     }

@@ -4,17 +4,17 @@ use model::inventory::Socket;
 
 use super::{names, table::Structure};
 
-/// `None` for what is not a central processor.
+/// `None` for what is not a central processor, or does not say whether there is one.
 pub(super) fn socket(told: &Structure<'_>) -> Option<Socket> {
     // 1 and 2, "other" and "unknown", may be one.
     if told.byte(0x05)? > names::CENTRAL_PROCESSOR {
         return None;
     }
-    let status = told.byte(0x18);
+    let status = told.byte(0x18)?;
     Some(Socket {
         designation: told.text(0x04),
-        populated: status.is_some_and(|status| status & POPULATED != 0),
-        enabled: status.and_then(enabled),
+        populated: status & POPULATED != 0,
+        enabled: enabled(status),
         manufacturer: told.text(0x07),
         version: told.text(0x10),
         maximum_speed: speed(told, 0x14),

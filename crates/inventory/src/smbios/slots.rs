@@ -18,15 +18,16 @@ pub(super) fn slot(told: &Structure<'_>) -> Slot {
     }
 }
 
-pub(super) fn onboard(told: &Structure<'_>) -> OnboardDevice {
-    let kind = told.byte(0x05);
-    OnboardDevice {
+/// `None` for one that does not say whether it is switched on.
+pub(super) fn onboard(told: &Structure<'_>) -> Option<OnboardDevice> {
+    let kind = told.byte(0x05)?;
+    Some(OnboardDevice {
         designation: told.text(0x04),
-        kind: names::name(names::ONBOARD, 3, kind.map(|kind| kind & !ENABLED)),
+        kind: names::name(names::ONBOARD, 3, Some(kind & !ENABLED)),
         instance: told.byte(0x06).map(u32::from).filter(|instance| *instance > 0),
-        enabled: kind.is_some_and(|kind| kind & ENABLED != 0),
+        enabled: kind & ENABLED != 0,
         pci_address: pci_address(told, 0x07),
-    }
+    })
 }
 
 const ENABLED: u8 = 1 << 7;
