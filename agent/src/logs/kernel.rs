@@ -41,8 +41,26 @@ fn read() -> io::Result<Vec<u8>> {
     Ok(log)
 }
 
-/// Append `record` to `log` without the values that follow [`SECRET`].
+/// Where the kernel tells its command line, and where parts of it.
+const WHOLE: &str = "ommand line: ";
+const PARTS: &str = "command line parameters ";
+
+/// Append `record` to `log` without what is secret on a command line, and without the
+/// values that follow [`SECRET`] wherever they stand.
 fn redact(record: &[u8], log: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(record);
+    if let Some((before, line)) = text.split_once(WHOLE) {
+        let line = inventory::without_secrets(line);
+        without_token(format!("{before}{WHOLE}{line}\n").as_bytes(), log);
+    } else if let Some((before, _)) = text.split_once(PARTS) {
+        // Quotes are lost there, and all of it stands in another record.
+        log.extend_from_slice(format!("{before}{PARTS}******\n").as_bytes());
+    } else {
+        without_token(record, log);
+    }
+}
+
+fn without_token(record: &[u8], log: &mut Vec<u8>) {
     let mut rest = record;
     while let Some(at) = rest.windows(SECRET.len()).position(|window| window == SECRET) {
         let (told, hidden) = rest.split_at(at + SECRET.len());
@@ -68,6 +86,15 @@ mod tests {
             ("5,2,0,-;Unknown \"x ipa-agent-token=hunter2\", passed", "ipa-agent-token=******\", passed"),
             ("ipa-agent-token=one ipa-agent-token=two", "ipa-agent-token=****** ipa-agent-token=******"),
             ("6,3,0,-;nothing to hide", "nothing to hide"),
+            (
+                "5,4,0,-;Command line: a=b rd.iscsi.in.password=\"hun hunter2\" root=/dev/sda\n",
+                "a=b rd.iscsi.in.password=****** root=/dev/sda\n",
+            ),
+            ("5,5,0,-;Kernel command line: ks=http://me:hunter2@host/", "ks=http://******@host/\n"),
+            (
+                "5,6,0,-;Unknown kernel command line parameters \"rootpw=hun hunter2\", will be passed\n",
+                "command line parameters ******\n",
+            ),
         ] {
             let mut log = Vec::new();
             redact(record.as_bytes(), &mut log);

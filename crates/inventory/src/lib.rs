@@ -37,6 +37,7 @@ use std::path::PathBuf;
 
 use model::inventory::Inventory;
 
+pub use platform::without_secrets;
 pub use record::{Identifiers, RecordError, record, record_archive};
 pub use recording::{ParseRecordingError, archive::UnpackError};
 pub use root::{OpenRecordingError, Root};

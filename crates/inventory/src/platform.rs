@@ -7,7 +7,7 @@ use model::inventory::{Cpu, Platform, Watchdog};
 use crate::{limits, machine, reader::Reader};
 
 pub(crate) use command_line::recorded as recorded_command_line;
-use command_line::without_secrets;
+pub use command_line::without_secrets;
 
 const CLOCKS: &str = "sys/devices/system/clocksource/clocksource0";
 

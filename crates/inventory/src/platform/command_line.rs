@@ -29,7 +29,8 @@ const HARMLESS: [&str; 3] = ["keyboard", "keymap", "keytable"];
 
 /// `text` with secret values taken out: of parameters that are named so, of what stands
 /// before the `@` of an address, and of what follows the `?` of a URL.
-pub(super) fn without_secrets(text: &str) -> String {
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
     words(text).into_iter().map(shown).collect::<Vec<_>>().join(" ")
 }
 
