@@ -7,6 +7,7 @@
 mod commands;
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, Read as _, Write as _},
 };
@@ -28,6 +29,7 @@ const CERTIFICATES: [(&str, u32); 3] =
 const ANSWER_BYTES: usize = 4096;
 
 const ENOENT: i32 = 2;
+const ENXIO: i32 = 6;
 const EACCES: i32 = 13;
 const EBADMSG: i32 = 74;
 const EIO: i32 = 5;
@@ -111,9 +113,14 @@ fn errno(number: i32) -> io::Error {
     io::Error::from_raw_os_error(number)
 }
 
-/// The resource manager of one TPM. The kernel waits for each answer no longer than the TPM
-/// itself said it needs: two seconds for the commands used here.
-struct Device(File);
+/// The resource manager of one TPM. The kernel waits for an answer as long as it knows the
+/// command to take, two seconds at most; and two minutes for `TPM2_NV_ReadPublic`, of which it
+/// knows nothing and which only a TPM is asked that has answered before.
+struct Device {
+    file: File,
+    /// It let a question without an answer: the next ones would wait as long.
+    is_silent: Cell<bool>,
+}
 
 impl Device {
     /// `None` in a recording, and when it cannot be opened.
@@ -123,17 +130,31 @@ impl Device {
         }
         let path = format!("dev/tpmrm{}", name.strip_prefix("tpm")?);
         let opened = File::options().read(true).write(true).open(format!("/{path}"));
-        opened.inspect_err(|err| reader.warn(path, err)).map(Self).ok()
+        opened.inspect_err(|err| reader.warn(path, err)).map(Self::of).ok()
+    }
+
+    fn of(file: File) -> Self {
+        Self { file, is_silent: Cell::new(false) }
     }
 
     /// One command, one answer.
+    ///
+    /// # Errors
+    /// The kernel's; `ENXIO`, which is no warning, once there was one.
     fn ask(&self, command: &[u8]) -> io::Result<Vec<u8>> {
-        let sent = (&self.0).write(command)?;
+        if self.is_silent.get() {
+            return Err(errno(ENXIO));
+        }
+        self.exchange(command).inspect_err(|_| self.is_silent.set(true))
+    }
+
+    fn exchange(&self, command: &[u8]) -> io::Result<Vec<u8>> {
+        let sent = (&self.file).write(command)?;
         if sent != command.len() {
             return Err(errno(EIO));
         }
         let mut answer = vec![0; ANSWER_BYTES];
-        let length = (&self.0).read(&mut answer)?;
+        let length = (&self.file).read(&mut answer)?;
         answer.truncate(length);
         Ok(answer)
     }
@@ -147,5 +168,18 @@ impl Device {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         hasher.update(&certificate);
         Ok(hasher.finish().hex().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tpm_that_fails_to_answer_is_not_asked_again() {
+        let full = File::options().read(true).write(true).open("/dev/full").expect("a device");
+        let device = Device::of(full);
+        let asked = || device.certificate_digest(0x01c0_0002).expect_err("no answer").raw_os_error();
+        assert_eq!([asked(), asked()], [Some(28 /* ENOSPC */), Some(ENXIO)]);
     }
 }
