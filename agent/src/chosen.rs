@@ -31,7 +31,7 @@ pub(crate) fn open(root: &Root, chosen: &Disk) -> Result<Device, OpenChosenError
     let path = chosen.path();
     let device = Device::open(&path)?;
     // The kernel gives no name away while it is held open: what is there now stays.
-    let only = Options { only_disks: vec![path.clone().into()], ..Options::default() };
+    let only = Options { only_disks: vec![path.clone().into()], held: true, ..Options::default() };
     let found = scan(root, &only).disks.into_iter().next();
     match found {
         Some(found) if is_same(&found, chosen) => Ok(device),

@@ -93,9 +93,8 @@ pub(crate) async fn run(config: Config, logs: RingLog) -> Result<Ending, RunErro
     let options = Options {
         only_disks: config.only_disks.clone(),
         boot_interface: config.boot_interface.clone(),
-        hostname: None,
         depth: Depth::Quick,
-        lldp: None,
+        ..Options::default()
     };
     let inventory = scan(&options).await?;
     greet(&inventory);

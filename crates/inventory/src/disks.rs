@@ -46,7 +46,7 @@ pub(crate) fn read(reader: &Reader<'_>, options: &Options) -> Vec<Disk> {
     let machine = Machine {
         reader,
         depth: options.depth,
-        patience: Patience::new(),
+        patience: Patience::new(options.held),
         devices: reader.list("sys/class/block"),
         slots: place::Slots::read(reader),
     };

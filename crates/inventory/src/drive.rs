@@ -32,12 +32,15 @@ const TIMEOUT_MS: u32 = 5000;
 /// How long drives that do not answer may hold up one scan.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How much of [`PATIENCE`] is left.
-pub(crate) struct Patience(Cell<Duration>);
+/// How much of [`PATIENCE`] is left, and whether the caller holds the drives itself.
+pub(crate) struct Patience {
+    left: Cell<Duration>,
+    held: bool,
+}
 
 impl Patience {
-    pub(crate) fn new() -> Self {
-        Self(Cell::new(PATIENCE))
+    pub(crate) fn new(held: bool) -> Self {
+        Self { left: Cell::new(PATIENCE), held }
     }
 }
 
@@ -74,7 +77,7 @@ impl<'a> Drive<'a> {
         if self.silent.get() {
             return None;
         }
-        if self.patience.0.get().is_zero() {
+        if self.patience.left.get().is_zero() {
             self.warn("was not asked: other drives took too long");
             return None;
         }
@@ -86,7 +89,7 @@ impl<'a> Drive<'a> {
         if taken >= Duration::from_millis(TIMEOUT_MS.into()) {
             self.warn("takes too long to answer, and was asked nothing more");
             self.silent.set(true);
-            self.patience.0.set(self.patience.0.get().saturating_sub(taken));
+            self.patience.left.set(self.patience.left.get().saturating_sub(taken));
         }
         answer
     }
@@ -96,7 +99,7 @@ impl<'a> Drive<'a> {
     }
 
     fn open(&self) -> Option<File> {
-        match open::open(self.name) {
+        match open::open(self.name, self.patience.held) {
             Ok(file) => Some(file),
             // A device without a medium, or gone since: sysfs says what it was.
             Err(err)
@@ -166,7 +169,7 @@ mod tests {
     fn a_drive_that_is_not_there_says_nothing_and_is_no_warning() {
         let root = Root::live();
         let reader = Reader::new(&root);
-        let patience = Patience::new();
+        let patience = Patience::new(false);
         let drive = Drive::new(&reader, "no-such-drive", &patience);
         assert_eq!(drive.ask("anything", &silent), None);
         assert!(reader.warnings().is_empty(), "{:?}", reader.warnings());
@@ -176,7 +179,7 @@ mod tests {
     fn drives_are_asked_as_long_as_patience_lasts() {
         let root = Root::live();
         let reader = Reader::new(&root);
-        let patience = Patience::new();
+        let patience = Patience::new(false);
         let asked = Cell::new(0);
         let question = |_: &File| {
             asked.set(asked.get() + 1);
@@ -190,7 +193,7 @@ mod tests {
         };
         assert_eq!((ask(false), ask(true), asked.get()), (Some(vec![1]), None, 1));
         assert!(reader.warnings().is_empty(), "{:?}", reader.warnings());
-        patience.0.set(Duration::ZERO);
+        patience.left.set(Duration::ZERO);
         assert_eq!((ask(false), ask(false), asked.get()), (None, None, 1));
         let told: Vec<_> = reader.warnings().into_iter().map(|warning| warning.reason).collect();
         assert_eq!(told, ["was not asked: other drives took too long"], "its name may be lacking now");

@@ -50,6 +50,9 @@ pub struct Options {
     /// When not empty: exactly these disks exist, loop devices among them, and
     /// everything else is not even looked at.
     pub only_disks: Vec<PathBuf>,
+    /// The caller holds these disks for itself alone, and nothing runs on them: they may be
+    /// asked for their names. Otherwise a disk that somebody holds is not asked.
+    pub held: bool,
     /// `BOOTIF` as given to the agent; `None` looks in the kernel command line.
     pub boot_interface: Option<String>,
     /// The name to report; `None` asks the kernel.

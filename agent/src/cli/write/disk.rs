@@ -78,9 +78,10 @@ impl Facts {
     }
 }
 
-/// What the inventory says of this one disk.
+/// What the inventory says of this one disk, which is open for us alone.
 fn described(path: &Path) -> Option<model::inventory::Disk> {
-    let options = inventory::Options { only_disks: vec![path.to_owned()], ..inventory::Options::default() };
+    let only_disks = vec![path.to_owned()];
+    let options = inventory::Options { only_disks, held: true, ..inventory::Options::default() };
     let found = inventory::scan(&inventory::Root::live(), &options);
     found.disks.into_iter().find(|disk| Path::new(&disk.path()) == path)
 }

@@ -15,10 +15,14 @@ const O_NONBLOCK: i32 = 0o4000;
 
 /// The node of the disk or partition `name`, for questions. A drive that is held for one program
 /// alone, and is not just mounted or part of something, is left in peace: a question
-/// would wait behind its SECURITY ERASE for hours, or be the end of it.
-pub(crate) fn open(name: &str) -> io::Result<File> {
+/// would wait behind its SECURITY ERASE for hours, or be the end of it. Unless that is
+/// who asks now, and says so (`held`).
+pub(crate) fn open(name: &str, held: bool) -> io::Result<File> {
     let path = format!("/dev/{name}");
     let open = |flags| OpenOptions::new().read(true).custom_flags(flags).open(&path);
+    if held {
+        return open(O_NONBLOCK);
+    }
     match open(O_NONBLOCK | O_EXCL) {
         // The claim is given back at once: others may want it.
         Ok(_) => open(O_NONBLOCK),
@@ -87,14 +91,15 @@ mod tests {
         };
         let device = String::from_utf8(made.stdout).expect("a path").trim().to_owned();
         let name = device.trim_start_matches("/dev/");
-        let free = open(name).map(drop);
+        let free = open(name, false).map(drop);
         let held = OpenOptions::new().read(true).custom_flags(O_EXCL).open(&device).expect("ours");
-        let refused = open(name).map(drop);
+        let refused = open(name, false).map(drop);
+        let ours = open(name, true).map(drop);
         drop(held);
-        let again = open(name).map(drop);
+        let again = open(name, false).map(drop);
         let gone = Command::new("losetup").arg("--detach").arg(&device).status();
         assert!(gone.is_ok_and(|gone| gone.success()));
-        assert!(free.is_ok() && again.is_ok(), "{free:?} {again:?}");
+        assert!(free.is_ok() && ours.is_ok() && again.is_ok(), "{free:?} {ours:?} {again:?}");
         let refused = refused.expect_err("held").to_string();
         assert!(refused.contains("another program holds it"), "{refused}");
     }
