@@ -12,7 +12,7 @@ const AIM_MS: f64 = 100.0;
 /// The table for `docs/figures.md` and for people.
 pub(crate) fn markdown(report: &Report, how: &str) -> String {
     let mut text = format!(
-        "\n{how} The recorded server has {} threads and {} disks; {} warnings.\n\n\
+        "\n{how} The recorded server has {} threads and {} disks; warnings: {}.\n\n\
          | | tells | wall | processor | memory |\n|---|---|---|---|---|\n",
         report.threads, report.disks, report.warnings
     );
