@@ -212,10 +212,20 @@ impl Figures {
 /// What inspection found must be what the lab built.
 fn check_inventory(answer: &Value, spec: &crate::spec::Spec) -> Result<()> {
     let inventory = answer.get("inventory").context("the answer has no inventory")?;
-    let vendor = inventory.pointer("/system_vendor/manufacturer").and_then(Value::as_str);
-    ensure!(vendor == Some("Dell Inc."), "the vendor is {vendor:?}, want Dell Inc.");
-    let mode = inventory.pointer("/boot/current_boot_mode").and_then(Value::as_str);
-    ensure!(mode == Some(spec.firmware.name()), "the boot mode is {mode:?}, want {}", spec.firmware.name());
+    let serial = spec.serial();
+    for (fact, want) in [
+        ("/system_vendor/manufacturer", "Dell Inc."),
+        ("/system_vendor/product_name", "PowerEdge R630"),
+        ("/system_vendor/serial_number", serial.as_str()),
+        ("/system_vendor/firmware/version", "2.13.0"),
+        ("/boot/current_boot_mode", spec.firmware.name()),
+        ("/cpu/architecture", "x86_64"),
+    ] {
+        let found = inventory.pointer(fact).and_then(Value::as_str);
+        ensure!(found == Some(want), "{fact} is {found:?}, want {want:?}");
+    }
+    let memory = inventory.pointer("/memory/physical_mb").and_then(Value::as_u64);
+    ensure!(memory == Some(spec.memory_mib.into()), "memory is {memory:?} MiB, want {}", spec.memory_mib);
     let all = |list: &str, key: &str| -> Vec<&str> {
         let items = inventory.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         items.iter().filter_map(|item| item.get(key)?.as_str()).collect()
@@ -224,12 +234,16 @@ fn check_inventory(answer: &Value, spec: &crate::spec::Spec) -> Result<()> {
         let found = all("interfaces", "mac_address");
         ensure!(found.contains(&mac.as_str()), "the NIC {mac} was not found among {found:?}");
     }
+    let disks = inventory.get("disks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for disk in &spec.disks {
-        let found = all("disks", "serial");
+        let is_it = |found: &&Value| found.get("serial").and_then(Value::as_str) == Some(&disk.serial);
+        let found = disks.iter().find(is_it);
+        let size = found.and_then(|found| found.get("size")?.as_u64());
         ensure!(
-            found.contains(&disk.serial.as_str()),
-            "the disk {} was not found among {found:?}",
-            disk.serial
+            size == Some(disk.size.0),
+            "the disk {} of {} is not among {disks:?}",
+            disk.serial,
+            disk.size
         );
     }
     Ok(())
