@@ -12,6 +12,8 @@ use tempfile::TempDir;
 const END_OF_TABLE: u8 = 127;
 /// Structure 4 describes a socket; QEMU wants one for each of its own.
 const PROCESSOR: u8 = 4;
+/// Structure 17 describes a slot for memory.
+const MEMORY_MODULE: u8 = 17;
 /// Where `dmidecode --dump-bin` puts the table.
 const DUMPED_TABLE: usize = 0x20;
 
@@ -21,8 +23,8 @@ pub(crate) struct Board {
     structures: usize,
     /// What the system is called, when it is called something.
     pub(crate) product: Option<String>,
-    /// Memory modules that are plugged in.
-    pub(crate) modules: usize,
+    /// Memory modules that are plugged in; `None` where the table has no slot for one.
+    pub(crate) modules: Option<usize>,
 }
 
 impl Board {
@@ -40,15 +42,17 @@ impl Board {
 
     fn split(table: &[u8], sockets: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (mut structures, mut processors, mut modules) = (0, 0, 0);
-        let mut product = None;
+        let (mut structures, mut processors) = (0, 0);
+        let (mut product, mut modules) = (None, None);
         let mut rest = table;
         while let Some((structure, next)) = first_structure(rest) {
             if structure[0] == END_OF_TABLE {
                 break;
             }
             rest = next;
-            modules += usize::from(is_module(structure));
+            if structure[0] == MEMORY_MODULE {
+                *modules.get_or_insert(0) += usize::from(is_plugged_in(structure));
+            }
             product = product.or_else(|| product_name(structure));
             processors += u32::from(structure[0] == PROCESSOR);
             if structure[0] == PROCESSOR && processors > sockets {
@@ -83,9 +87,9 @@ fn without_entry_point(dump: Vec<u8>) -> Vec<u8> {
     if dump.starts_with(b"_SM") { dump[DUMPED_TABLE..].to_vec() } else { dump }
 }
 
-/// Type 17 with a size.
-fn is_module(structure: &[u8]) -> bool {
-    structure[0] == 17 && structure.get(0x0c..0x0e).is_some_and(|size| size != [0, 0])
+/// An empty slot has a size of nothing.
+fn is_plugged_in(module: &[u8]) -> bool {
+    module.get(0x0c..0x0e).is_some_and(|size| size != [0, 0])
 }
 
 /// The product name of type 1.
