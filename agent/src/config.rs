@@ -192,16 +192,28 @@ fn inspection(params: &Params, api_urls: &[String]) -> Option<Inspection> {
     if params.get("ipa-inspection-benchmarks").is_some() {
         tracing::warn!("ipa-inspection-benchmarks is given: this agent measures nothing");
     }
-    let seconds =
-        |name, default| Duration::from_secs(params.number(name).unwrap_or(default).min(LONGEST_WAIT_S));
     let listens = params.is_true("ipa-collect-lldp") || collectors.iter().any(|name| name == "lldp");
     Some(Inspection {
         urls,
         collectors,
-        address_wait: seconds("ipa-inspection-dhcp-wait-timeout", ADDRESS_WAIT_S),
+        address_wait: seconds(params, "ipa-inspection-dhcp-wait-timeout", ADDRESS_WAIT_S),
         all_addresses: params.is_true("ipa-inspection-dhcp-all-interfaces"),
-        lldp: listens.then(|| seconds("ipa-lldp-timeout", LLDP_S)),
+        lldp: listens.then(|| seconds(params, "ipa-lldp-timeout", LLDP_S)),
     })
+}
+
+/// Whole seconds; Ironic's agent takes `30.0` too. What is no number is told, and the default counts.
+fn seconds(params: &Params, name: &str, default: u64) -> Duration {
+    let told = params.get(name).map(|text| text.split('.').next().unwrap_or_default().parse::<u64>());
+    let seconds = match told {
+        Some(Ok(seconds)) => seconds,
+        Some(Err(err)) => {
+            tracing::warn!("{name}: {err}; it is {default} s");
+            default
+        }
+        None => default,
+    };
+    Duration::from_secs(seconds.min(LONGEST_WAIT_S))
 }
 
 fn trust(params: &Params) -> Trust {
@@ -315,6 +327,8 @@ mod tests {
             ("ipa-inspection-collectors=default,lldp", (60, false, Some(30))),
             ("ipa-collect-lldp=1 ipa-lldp-timeout=5", (60, false, Some(5))),
             ("ipa-inspection-dhcp-wait-timeout=99999999999", (900, false, None)),
+            ("ipa-inspection-dhcp-wait-timeout=soon ipa-collect-lldp=1", (60, false, Some(30))),
+            ("ipa-collect-lldp=1 ipa-lldp-timeout=5.0", (60, false, Some(5))),
         ] {
             assert_eq!(inspection(text), want, "{text}");
         }
