@@ -55,6 +55,9 @@ const FIELDS: &str = "|asset|assettag|define|family|location|manufacturer|part|p
 const PLACES: &str = "|array|bank|base|baseboard|board|channel|chassis|cpu|dimm|enclosure|mem|memory|module|name|no|node|num|number|oem\
      |processor|product|slot|string|system|type|";
 
+/// Digits behind the name of a field that are more than a count of slots.
+const A_NUMBER: usize = 5;
+
 /// Letters of the longest of them.
 const LONGEST: usize = 18;
 
@@ -67,6 +70,9 @@ fn is_phrase(text: &str) -> bool {
 /// letters. "Board Version" is one; "Version 2" and "DIMM_A1" say something.
 fn is_field_name(text: &str) -> bool {
     let (mut words, mut fields) = (0, 0);
+    if text.split(|c: char| !c.is_ascii_digit()).any(is_a_number) {
+        return false; // "Serial Number 48213377" has one
+    }
     let mut rest = text.as_bytes();
     while let Some(start) = rest.iter().position(u8::is_ascii_alphabetic) {
         let word = first_word(&rest[start..]);
@@ -82,6 +88,12 @@ fn is_field_name(text: &str) -> bool {
         }
     }
     fields > 0 && words > 1 && text.is_ascii() && !text.contains('.')
+}
+
+/// Digits, and neither `00000` nor `12345`.
+fn is_a_number(digits: &str) -> bool {
+    let by = |step: u8| digits.as_bytes().windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step);
+    digits.len() >= A_NUMBER && !by(0) && !by(1)
 }
 
 /// The letters at the beginning, up to a capital that follows a small one.
@@ -111,7 +123,7 @@ mod tests {
     use super::is_placeholder;
 
     /// All of them stand in tables of real machines.
-    const NOTHING: [&str; 68] = [
+    const NOTHING: [&str; 70] = [
         "",
         "  ",
         "-",
@@ -178,12 +190,14 @@ mod tests {
         "Manufacturer07",
         "ModulePartNumber31",
         "SerNum00",
+        "Serial Number 00000",
+        "Asset Tag 12345",
         "A1_AssetTagNum3",
         "CPU1_Dimm3_PartNum",
     ];
 
     /// So do these, and they are names.
-    const SOMETHING: [&str; 38] = [
+    const SOMETHING: [&str; 40] = [
         "0123-x",
         "7XK2P3Z",
         "1",
@@ -221,6 +235,8 @@ mod tests {
         "北京",
         "MT12345678",
         "Part Component",
+        "Serial Number 48213377",
+        "PART-NO-90001",
         "Middle",
     ];
 
