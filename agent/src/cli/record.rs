@@ -50,7 +50,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut out = io::stdout().lock();
     if args.json {
-        let told = serde_json::json!({ "place": args.place, "identifiers_kept": args.keep_identifiers });
+        let place = args.place.to_string_lossy();
+        let told = serde_json::json!({ "place": place, "identifiers_kept": args.keep_identifiers });
         writeln!(out, "{told}")?;
     } else {
         writeln!(out, "recorded in {}; look at it before you give it away", args.place.display())?;
@@ -119,6 +120,15 @@ mod tests {
         let smaller = folder.path().join("smaller.tar.zst");
         fs::write(&smaller, zstd::encode_all(tar.as_slice(), 19).expect("zstd")).expect("room");
         assert_eq!(seen(&open(Some(&smaller)).expect("a recording")), original);
+    }
+
+    #[test]
+    fn a_place_may_have_any_name() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let place = folder.path().join(std::ffi::OsStr::from_bytes(b"machine\xff"));
+        recorded(&place, hardware_fixtures::machine("hostile").dir());
+        assert!(place.join("sysfs.txt").is_file());
     }
 
     #[test]
