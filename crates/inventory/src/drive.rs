@@ -32,6 +32,9 @@ const TIMEOUT_MS: u32 = 5000;
 /// How long drives that do not answer may hold up one scan.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// "Link has been severed": how a drive that is gone is told from one that has no such thing.
+const ENOLINK: i32 = 67;
+
 /// How much of [`PATIENCE`] is left, and whether the caller holds the drives itself.
 pub(crate) struct Patience {
     left: Cell<Duration>,
@@ -84,6 +87,12 @@ impl<'a> Drive<'a> {
         // Opening waits too, while the kernel tries to bring a drive back.
         let begun = Instant::now();
         let node = self.node.get_or_init(|| self.open()).as_ref();
+        let question = |node: &File| {
+            let answer = question(node);
+            let gone = answer.as_ref().is_err_and(|err| err.raw_os_error() == Some(ENOLINK));
+            self.silent.set(self.silent.get() || gone);
+            answer
+        };
         let answer = node.and_then(|node| self.reader.ask(&path, &|| question(node)));
         let taken = begun.elapsed();
         if taken >= Duration::from_millis(TIMEOUT_MS.into()) {
@@ -173,6 +182,19 @@ mod tests {
         let drive = Drive::new(&reader, "no-such-drive", &patience);
         assert_eq!(drive.ask("anything", &silent), None);
         assert!(reader.warnings().is_empty(), "{:?}", reader.warnings());
+    }
+
+    #[test]
+    fn a_drive_that_is_gone_is_asked_once_and_said_once() {
+        let root = Root::live();
+        let reader = Reader::new(&root);
+        let patience = Patience::new(false);
+        let drive = Drive::new(&reader, "no-such-drive", &patience);
+        let _ = drive.node.set(File::open("/dev/null").ok());
+        let gone = |_: &File| Err(io::Error::from_raw_os_error(ENOLINK));
+        assert_eq!((drive.ask("one", &gone), drive.ask("two", &gone)), (None, None));
+        let told = reader.warnings();
+        assert!(told.len() == 1 && told[0].reason.contains("severed"), "{told:?}");
     }
 
     #[test]

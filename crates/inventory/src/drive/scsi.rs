@@ -135,17 +135,24 @@ pub(super) fn send(node: &File, cdb: &[u8], data: &mut [u8]) -> io::Result<Reply
     for _ in 0..ATTENTIONS_LIMIT {
         let transfer = if data.is_empty() { Transfer::None } else { Transfer::In(data) };
         reply = sys::sg::run(node, cdb, transfer, TIMEOUT_MS).map_err(is_absent)?;
-        match reply.host {
-            0 => {}
-            0x03 => return Err(timed_out()),
-            // The adapter has no way to this drive for such commands.
-            _ => return Err(io::ErrorKind::NotFound.into()),
-        }
+        delivered(reply.host)?;
         if (reply.status, sense_key(&reply.sense)) != (CHECK, Some(6)) {
             break;
         }
     }
     Ok(reply)
+}
+
+/// What the adapter's driver says became of the command (`DID_*`).
+fn delivered(host: u16) -> io::Result<()> {
+    match host {
+        0 => Ok(()),
+        // DID_NO_CONNECT: the drive is gone, which is no answer of one that has no such thing.
+        0x01 => Err(io::Error::from_raw_os_error(super::ENOLINK)),
+        0x03 => Err(timed_out()),
+        // The adapter has no way to this drive for such commands.
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 pub(super) fn timed_out() -> io::Error {
@@ -208,6 +215,13 @@ mod tests {
         assert_eq!(sense_key(&[0x70, 0, 0x65]), Some(5));
         assert_eq!(sense_key(&[0x72, 0x06]), Some(6));
         assert_eq!((sense_key(&[]), sense_key(&[0x70]), sense_key(&[0])), (None, None, None));
+    }
+
+    #[test]
+    fn a_drive_that_is_gone_is_an_error_and_a_way_that_is_not_there_is_none() {
+        let errno = |host| delivered(host).map_err(|err| err.raw_os_error());
+        assert_eq!((errno(0), errno(1), errno(3)), (Ok(()), Err(Some(67)), Err(Some(110))));
+        assert_eq!(errno(4), Err(None), "DID_BAD_TARGET of a RAID adapter: absence, and no warning");
     }
 
     #[test]
