@@ -61,11 +61,7 @@ impl<'a> Controller<'a> {
 
     /// `None` when it does not say what it is.
     fn describe(&self) -> Option<Bmc> {
-        let device = self.good("device", APP, 0x01, &[])?;
-        let Some(device) = answers::device(&device) else {
-            self.reader.warn(self.path("device"), "is too short for a device id");
-            return None;
-        };
+        let device = self.device()?;
         let lan = self.lans();
         let v4 = lan.iter().find(|lan| lan.ipv4.is_some());
         let v6 = lan.iter().find_map(|lan| lan.ipv6.first());
@@ -88,6 +84,24 @@ impl<'a> Controller<'a> {
                 .and_then(|answer| answers::watchdog_counts(&answer)),
             lan,
         })
+    }
+
+    /// What it is: the one command that every controller has to know.
+    fn device(&self) -> Option<answers::Device> {
+        let answer = self.answer("device", APP, 0x01, &[])?;
+        let device = match answer.as_slice() {
+            [GOOD, device @ ..] => answers::device(device),
+            [] => None,
+            [code, ..] => {
+                self.reader
+                    .warn(self.path("device"), format_args!("refuses with completion code {code:#04x}"));
+                return None;
+            }
+        };
+        if device.is_none() {
+            self.reader.warn(self.path("device"), "is too short for a device id");
+        }
+        device
     }
 
     fn lans(&self) -> Vec<BmcLan> {
