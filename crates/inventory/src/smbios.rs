@@ -113,7 +113,9 @@ impl Found {
             kind::SLOT => hardware.slots.push(slots::slot(told)),
             kind::MEMORY_ARRAY => self.memory.add_array(told),
             kind::MEMORY_DEVICE => self.memory.add_device(told),
-            kind::IPMI => hardware.ipmi = names::name(names::IPMI_INTERFACE, 1, told.byte(0x04)),
+            kind::IPMI if hardware.ipmi.is_none() => {
+                hardware.ipmi = names::name(names::IPMI_INTERFACE, 1, told.byte(0x04));
+            }
             kind::ONBOARD => hardware.onboard.extend(slots::onboard(told)),
             _ => {} // caches, ports, sensors: the kernel tells them better, or nobody asks
         }

@@ -221,6 +221,7 @@ fn what_is_odd_is_a_warning_and_never_a_value() {
         ("kernel/net/eth0/link = short\n".to_owned(), "is not the description of a link"),
         ("kernel/net/eth0/link ! 5\n".to_owned(), "os error 5"),
         ("kernel/net/eth0/addresses = nonsense/24\n".to_owned(), "invalid IP address"),
+        ("kernel/net/eth0/permanent_mac = nonsense\n".to_owned(), "is not a MAC address"),
         ("kernel/net/eth0/lldp = nonsense\n".to_owned(), "is no frame of LLDP"),
     ] {
         let inventory = whole(&(base.clone() + &lines));

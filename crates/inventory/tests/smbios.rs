@@ -346,6 +346,12 @@ fn what_one_of_several_does_not_say_is_not_made_up() {
 }
 
 #[test]
+fn the_first_way_to_the_controller_that_has_a_name_counts() {
+    let way = |kind: u8| Structure::new(38, 0x10).byte(0x04, kind);
+    assert_eq!(decoded(&[way(0), way(1), way(4), way(0)]).hardware.ipmi.as_deref(), Some("KCS"));
+}
+
+#[test]
 fn widths_tell_of_error_correction_only_where_they_can() {
     for (total, data, ecc) in [
         (72, 64, Some(true)),

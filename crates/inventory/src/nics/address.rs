@@ -38,7 +38,10 @@ impl Address {
             return address;
         }
         let present = text.parse::<Mac>().map_err(|err| reader.warn(&path, err)).ok()?;
-        let permanent = reader.text(kernel::permanent_mac_path(name)).and_then(|text| text.parse().ok());
+        let path_of_permanent = kernel::permanent_mac_path(name);
+        let permanent = reader
+            .text(&path_of_permanent)
+            .and_then(|text| text.parse().map_err(|err| reader.warn(&path_of_permanent, err)).ok());
         let mac: Mac = permanent.unwrap_or(present);
         if mac.0[0] == SPOOFED || mac.0 == [0; 6] {
             reader.warn(&path, format_args!("{mac} is not an address of hardware; interface left out"));
