@@ -66,8 +66,7 @@ fn is_name(line: &str) -> bool {
 
 fn look(name: &str, block: BlockSize, extent: Extent) -> io::Result<Vec<u8>> {
     // A drive in the middle of an erase would keep a read waiting for hours.
-    // sysfs writes the slashes of a device node as exclamation marks.
-    let file = drive::open(&name.replace('!', "/"), false)?;
+    let file = drive::open(name, false)?;
     Ok(signature::of_file(&file, block, extent)?.names().join("\n").into_bytes())
 }
 

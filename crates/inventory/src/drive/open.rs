@@ -18,7 +18,7 @@ const O_NONBLOCK: i32 = 0o4000;
 /// would wait behind its SECURITY ERASE for hours, or be the end of it. Unless that is
 /// who asks now, and says so (`held`).
 pub(crate) fn open(name: &str, held: bool) -> io::Result<File> {
-    let path = format!("/dev/{name}");
+    let path = format!("/dev/{}", node(name));
     let open = |flags| OpenOptions::new().read(true).custom_flags(flags).open(&path);
     if held {
         return open(O_NONBLOCK);
@@ -36,8 +36,9 @@ pub(crate) fn open(name: &str, held: bool) -> io::Result<File> {
 
 /// Mounted, swapped to, or part of a volume: what the kernel itself holds.
 fn is_in_use(name: &str) -> bool {
-    let listed =
-        |file: &str| fs::read_to_string(file).unwrap_or_default().lines().any(|line| is_of(line, name));
+    let listed = |file: &str| {
+        fs::read_to_string(file).unwrap_or_default().lines().any(|line| is_of(line, &node(name)))
+    };
     let dir = Path::new("/sys/class/block").join(name);
     let has_holders =
         |dir: &Path| fs::read_dir(dir.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
@@ -46,6 +47,11 @@ fn is_in_use(name: &str) -> bool {
         || listed("/proc/swaps")
         || has_holders(&dir)
         || partitions.filter(|path| path.join("partition").exists()).any(|path| has_holders(&path))
+}
+
+/// The device node below `/dev`: sysfs writes its slashes as exclamation marks.
+fn node(name: &str) -> String {
+    name.replace('!', "/")
 }
 
 /// True when a line of a list begins with the node of `name` or of a partition of it.
@@ -75,6 +81,7 @@ mod tests {
             ("/dev/nvme0n1p1 / ext4 rw 0 0", "nvme0n1", true),
             ("/dev/nvme0n12 / ext4 rw 0 0", "nvme0n1", false),
             ("/dev/nvme0n12p1 / ext4 rw 0 0", "nvme0n1", false),
+            ("/dev/cciss/c0d0p1 / ext4 rw 0 0", &node("cciss!c0d0"), true),
             ("proc /proc proc rw 0 0", "sda", false),
         ] {
             assert_eq!(is_of(line, name), want, "{line}: {name}");
