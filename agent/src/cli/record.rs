@@ -123,6 +123,24 @@ mod tests {
     }
 
     #[test]
+    fn a_large_machine_is_read_again() {
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let device = |number: u32| {
+            let device = format!("sys/bus/usb/devices/1-{number}");
+            let words = "w".repeat(60_000);
+            format!("{device}/idVendor = 046b\n{device}/idProduct = ff20\n{device}/product = {words}\n")
+        };
+        let machine = folder.path().join("machine");
+        fs::create_dir(&machine).expect("temporary directory");
+        fs::write(machine.join("sysfs.txt"), (0..200).map(device).collect::<String>()).expect("room");
+        let archive = folder.path().join("machine.tar.zst");
+        recorded(&archive, &machine);
+        assert!(fs::metadata(&archive).expect("written").len() > 1 << WINDOW_LOG, "more than the window");
+        let read = open(Some(&archive)).expect("own work");
+        assert_eq!(scan(&read, &Options::default()).usb.len(), 200);
+    }
+
+    #[test]
     fn a_place_may_have_any_name() {
         use std::os::unix::ffi::OsStrExt as _;
         let folder = tempfile::tempdir().expect("temporary directory");

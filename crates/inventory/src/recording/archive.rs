@@ -88,12 +88,14 @@ fn header(name: &str, length: usize) -> [u8; BLOCK] {
 /// The longest block of zstd.
 const BLOCK_LIMIT: usize = 128 << 10;
 
-/// One frame, a single segment of known size, of raw blocks (RFC 8878, section 3.1.1).
+/// One frame of known size, of raw blocks (RFC 8878, section 3.1.1). Not a single segment: who
+/// reads that needs a window as large as all of it.
 fn framed(content: &[u8]) -> io::Result<Vec<u8>> {
     const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-    const SINGLE_SEGMENT_SIZE_OF_4: u8 = 0b1010_0000;
+    const SIZE_OF_4: u8 = 0b1000_0000;
+    const WINDOW_128_KIB: u8 = 7 << 3;
     let size = u32::try_from(content.len()).map_err(io::Error::other)?;
-    let mut frame = [&MAGIC[..], &[SINGLE_SEGMENT_SIZE_OF_4], &size.to_le_bytes()].concat();
+    let mut frame = [&MAGIC[..], &[SIZE_OF_4, WINDOW_128_KIB], &size.to_le_bytes()].concat();
     let count = content.len().div_ceil(BLOCK_LIMIT);
     for (nth, block) in content.chunks(BLOCK_LIMIT).enumerate() {
         let last = u32::from(nth + 1 == count);
@@ -181,7 +183,7 @@ mod tests {
     fn tar() -> Vec<u8> {
         let packed = pack(&files()).expect("small");
         let mut tar = Vec::new();
-        let mut rest = &packed[9..];
+        let mut rest = &packed[10..];
         loop {
             let word = u32::from_le_bytes([rest[0], rest[1], rest[2], 0]);
             let (block, next) = rest[3..].split_at((word >> 3) as usize);
