@@ -51,7 +51,7 @@ pub(crate) fn read(reader: &Reader<'_>, options: &Options) -> Vec<Disk> {
         slots: place::Slots::read(reader),
     };
     let only = &options.only_disks;
-    let mut disks: Vec<_> = if only.is_empty() {
+    let disks: Vec<_> = if only.is_empty() {
         let names = reader.list(BLOCK);
         let members = multipath_members(reader, &names);
         names
@@ -63,7 +63,11 @@ pub(crate) fn read(reader: &Reader<'_>, options: &Options) -> Vec<Disk> {
     } else {
         only.iter().filter_map(|path| describe_only(&machine, path)).collect()
     };
-    disks.sort_by_cached_key(|disk| (number(reader, &disk.name), disk.name.clone()));
+    // Read for one disk too: what a recording lacks, nobody can plan an erase by.
+    let place = |disk: Disk| ((number(reader, &disk.name), disk.name.clone()), disk);
+    let mut placed: Vec<_> = disks.into_iter().map(place).collect();
+    placed.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut disks: Vec<Disk> = placed.into_iter().map(|(_, disk)| disk).collect();
     disks.dedup_by(|a, b| a.name == b.name);
     duplicates::warn(reader, &disks);
     disks
@@ -208,4 +212,27 @@ fn number(reader: &Reader<'_>, name: &str) -> (u32, u32) {
         Some((major.parse().ok()?, minor.parse().ok()?))
     };
     parse().unwrap_or((u32::MAX, u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Root;
+
+    #[test]
+    fn the_number_of_a_disk_is_read_where_it_is_the_only_one_too() {
+        let device = "sys/devices/virtual/block/sda";
+        let listing = format!(
+            "sys/block/sda -> ../devices/virtual/block/sda\n{device}/dev = 8:0\n{device}/size = 8\n{device}/ro = 0\n\
+             {device}/queue/logical_block_size = 512\n{device}/queue/physical_block_size = 512\n\
+             {device}/queue/rotational = 0\n"
+        );
+        let root: Root = listing.parse().expect("a listing");
+        let reader = Reader::new(&root);
+        assert_eq!(read(&reader, &Options::default()).len(), 1);
+        let seen = reader.into_seen();
+        let number =
+            seen.read(&Path::new(device).join("dev"), 9).expect("what a recording needs to plan an erase");
+        assert_eq!(number, b"8:0");
+    }
 }
