@@ -297,8 +297,11 @@ fn means_absent(err: &io::Error) -> bool {
     const ENOTDIR: i32 = 20;
     const EINVAL: i32 = 22;
     const EOPNOTSUPP: i32 = 95;
+    const ENOTSUPP: i32 = 524; // the kernel's own, which some drivers let out
     err.kind() == io::ErrorKind::NotFound
-        || err.raw_os_error().is_some_and(|code| [ENXIO, ENODEV, ENOTDIR, EINVAL, EOPNOTSUPP].contains(&code))
+        || err
+            .raw_os_error()
+            .is_some_and(|code| [ENXIO, ENODEV, ENOTDIR, EINVAL, EOPNOTSUPP, ENOTSUPP].contains(&code))
 }
 
 fn cut_to_last_line(bytes: &mut Vec<u8>, limit: usize) {

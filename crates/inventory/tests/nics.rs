@@ -231,6 +231,11 @@ fn what_is_odd_is_a_warning_and_never_a_value() {
         assert_eq!((&eth0.ids, eth0.numa_node, &eth0.sriov, eth0.speed_mbps), (&None, None, &None, None));
         assert!(eth0.addresses.is_empty() && eth0.neighbour.is_none());
     }
+    // "Not supported" in the kernel's two ways.
+    for errno in [95, 524] {
+        let silent = format!("kernel/net/eth0/link ! {errno}\n{place}/net/eth0/phys_switch_id ! {errno}\n");
+        assert_eq!(warned(&whole(&(base.clone() + &silent))), Vec::<String>::new(), "{errno}");
+    }
     for mac in ["fa:16:3e:00:00:01", "00:00:00:00:00:00", "none", ""] {
         let inventory = whole(&port("eth0", PORT, mac));
         assert!(inventory.nics.is_empty(), "{mac}");
