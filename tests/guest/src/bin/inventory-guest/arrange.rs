@@ -58,6 +58,7 @@ fn up(params: &Params) -> Value {
         );
         thread::sleep(POLL);
     }
+    trust_addresses();
     nics().iter().for_each(|nic| ip(&format!("link set {nic} up")));
     let carrier = |nic: &String| fs::read_to_string(format!("/sys/class/net/{nic}/carrier"));
     let connected = |nic: &String| carrier(nic).is_ok_and(|carrier| carrier.trim() == "1");
@@ -65,7 +66,35 @@ fn up(params: &Params) -> Value {
         assert!(Instant::now() < deadline, "no carrier: {:?}", nics());
         thread::sleep(POLL);
     }
+    nics().iter().for_each(|nic| settled(nic));
     json!(nics())
+}
+
+/// The kernel tries an IPv6 address for a second or two before it is one, so two looks in a row
+/// would differ. Interfaces to come inherit what `default` has.
+fn trust_addresses() {
+    for interface in fs::read_dir("/proc/sys/net/ipv6/conf").expect("IPv6").flatten() {
+        fs::write(interface.path().join("accept_dad"), "0").expect("the kernel takes a number");
+    }
+}
+
+/// Wait until `nic` has its own address, the last that changes when it comes up.
+fn settled(nic: &str) {
+    /// `IFA_F_TENTATIVE`
+    const TENTATIVE: u32 = 0x40;
+    let has_address = || {
+        let table = fs::read_to_string("/proc/net/if_inet6").expect("IPv6");
+        table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|words| {
+            // Address, number, length, scope, flags, name.
+            let flags = u32::from_str_radix(words[4], 16).expect("hexadecimal");
+            words[5] == nic && flags & TENTATIVE == 0
+        })
+    };
+    let deadline = Instant::now() + APPEAR_LIMIT;
+    while !has_address() {
+        assert!(Instant::now() < deadline, "{nic} has no address");
+        thread::sleep(POLL);
+    }
 }
 
 /// The first two interfaces as one.
@@ -77,6 +106,7 @@ fn bond(_: &Params) -> Value {
         ip(&format!("link set {nic} master bond0"));
     }
     ip("link set bond0 up");
+    settled("bond0");
     Value::Null
 }
 
@@ -88,6 +118,7 @@ fn vlan(_: &Params) -> Value {
     ip(&format!("link set {below} up"));
     ip(&format!("link add link {below} name {below}.205 type vlan id 205"));
     ip(&format!("link set {below}.205 up"));
+    settled(&format!("{below}.205"));
     Value::Null
 }
 
