@@ -75,12 +75,10 @@ fn nvme(of: &dyn Fn(&str) -> Option<String>) -> Identity {
 }
 
 fn mmc(of: &dyn Fn(&str) -> Option<String>) -> Identity {
-    let (model, serial) = (of("device/name"), of("device/serial"));
     Identity {
-        serial_aliases: joined(model.as_deref(), serial.as_deref()),
+        model: of("device/name"),
+        serial: of("device/serial"), // its `ID_SERIAL`, without the name
         firmware: of("device/fwrev"),
-        model,
-        serial,
         ..Identity::default()
     }
 }
@@ -224,5 +222,17 @@ mod tests {
         assert_eq!(known.wwn.map(|wwn| wwn.id).as_deref(), Some("0x68ccf09800744a14"));
         assert!(multipath(Some("mpath-mpatha".to_owned())).wwn.is_none());
         assert!(multipath(None).serial.is_none());
+    }
+
+    #[test]
+    fn a_memory_card_has_one_serial_number_as_udev_says() {
+        let of = |name: &str| match name {
+            "device/name" => Some("BJTD4R".to_owned()),
+            "device/serial" => Some("0x1a2b3c4d".to_owned()),
+            _ => None,
+        };
+        let card = mmc(&of);
+        assert_eq!((card.model.as_deref(), card.serial.as_deref()), (Some("BJTD4R"), Some("0x1a2b3c4d")));
+        assert!(card.serial_aliases.is_empty(), "{:?}", card.serial_aliases);
     }
 }
