@@ -23,8 +23,9 @@ pub(crate) struct Board {
     structures: usize,
     /// What the system is called, when it is called something.
     pub(crate) product: Option<String>,
-    /// Memory modules that are plugged in; `None` where the table has no slot for one.
-    pub(crate) modules: Option<usize>,
+    /// Locator and MiB of the memory modules that are plugged in; `None` where the
+    /// table has no slot for one.
+    pub(crate) modules: Option<Vec<(String, u64)>>,
 }
 
 impl Board {
@@ -51,7 +52,7 @@ impl Board {
             }
             rest = next;
             if structure[0] == MEMORY_MODULE {
-                *modules.get_or_insert(0) += usize::from(is_plugged_in(structure));
+                modules.get_or_insert_with(Vec::new).extend(plugged_in(structure));
             }
             product = product.or_else(|| product_name(structure));
             processors += u32::from(structure[0] == PROCESSOR);
@@ -87,14 +88,25 @@ fn without_entry_point(dump: Vec<u8>) -> Vec<u8> {
     if dump.starts_with(b"_SM") { dump[DUMPED_TABLE..].to_vec() } else { dump }
 }
 
-/// An empty slot has a size of nothing.
-fn is_plugged_in(module: &[u8]) -> bool {
-    module.get(0x0c..0x0e).is_some_and(|size| size != [0, 0])
+/// Locator and MiB of a module; an empty slot has a size of nothing.
+fn plugged_in(module: &[u8]) -> Option<(String, u64)> {
+    let size = u16::from_le_bytes(module.get(0x0c..0x0e)?.try_into().ok()?);
+    let mebibytes = match size {
+        0 => return None,
+        0x7fff => u32::from_le_bytes(module.get(0x1c..0x20)?.try_into().ok()?).into(),
+        size => u64::from(size),
+    };
+    Some((text(module, 0x10).unwrap_or_default(), mebibytes))
 }
 
 /// The product name of type 1.
 fn product_name(structure: &[u8]) -> Option<String> {
-    let number = *structure.get(5).filter(|_| structure[0] == 1)?;
+    if structure[0] == 1 { text(structure, 5) } else { None }
+}
+
+/// The text that the byte at `offset` numbers.
+fn text(structure: &[u8], offset: usize) -> Option<String> {
+    let number = *structure.get(offset)?;
     let texts = structure.get(usize::from(structure[1])..)?;
     let text = texts.split(|byte| *byte == 0).nth(usize::from(number).checked_sub(1)?)?;
     Some(String::from_utf8_lossy(text).trim().to_owned())

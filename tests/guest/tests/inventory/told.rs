@@ -40,9 +40,16 @@ pub(crate) fn compare(hardware: &Hardware, inventory: &Value) {
 pub(crate) fn compare_board(board: &Board, inventory: &Value) {
     let vendor = &inventory["system_vendor"];
     assert_eq!(vendor["product_name"].as_str(), board.product.as_deref(), "{vendor:#}");
-    let modules = inventory["memory"]["modules"].as_array().map(Vec::len);
-    // QEMU tells of its own memory, in one piece, where a table tells of none.
-    assert_eq!(modules, board.modules.or(Some(1)), "{:#}", inventory["memory"]);
+    let modules = inventory["memory"]["modules"].as_array().expect("modules");
+    let Some(told) = &board.modules else {
+        // QEMU tells of its own memory, in one piece, where a table tells of none.
+        return assert_eq!(modules.len(), 1, "{modules:#?}");
+    };
+    let found = |module: &Value| {
+        let size = module["size"].as_u64().unwrap_or_default() >> 20;
+        (module["locator"].as_str().unwrap_or_default().to_owned(), size)
+    };
+    assert_eq!(&modules.iter().map(found).collect::<Vec<_>>(), told);
 }
 
 /// The management controller is the one that QEMU was told of.
