@@ -176,10 +176,15 @@ fn forms(mark: &[u8]) -> Vec<Vec<u8>> {
     forms.iter().map(|form| form.to_ascii_lowercase()).collect()
 }
 
-/// All that a recording holds: names and contents, as they are and with bytes for escapes.
+/// All that a recording of the marked server holds.
 fn content(identifiers: Identifiers) -> Vec<u8> {
+    content_of(&listing(), identifiers)
+}
+
+/// All that a recording holds: names and contents, as they are and with bytes for escapes.
+fn content_of(listing: &str, identifiers: Identifiers) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("temporary directory");
-    let root: Root = listing().parse().expect("a listing");
+    let root: Root = listing.parse().expect("a listing");
     let options = Options { depth: Depth::Whole, ..Options::default() };
     record(&root, &options, identifiers, folder.path()).expect("a recording");
     let mut all = Vec::new();
@@ -230,6 +235,25 @@ fn no_mark_is_in_a_recording_to_give_away() {
         assert!(!holds(&content, &mark), "{} is still there", String::from_utf8_lossy(&mark));
     }
     assert!(!holds(&content, &[10, 77, 66, 55]), "the BMC's address is still there");
+}
+
+/// Without SMBIOS tables the same is read from one file each, and is nowhere else.
+#[test]
+fn what_only_one_file_says_is_replaced() {
+    const FILES: [&str; 4] = [
+        "sys/class/dmi/id/product_serial",
+        "sys/class/dmi/id/product_uuid",
+        "sys/firmware/devicetree/base/serial-number",
+        "sys/firmware/devicetree/base/system-id",
+    ];
+    for (nth, file) in FILES.into_iter().enumerate() {
+        let mark = format!("4d41524b-0000-4000-8000-00{nth}0ffee1234");
+        let listing = format!("{file} = {mark}\n");
+        let kept = content_of(&listing, Identifiers::Keep);
+        assert!(holds(&kept, mark.as_bytes()), "{file} is not read");
+        let given = content_of(&listing, Identifiers::Replace);
+        assert!(!holds(&given, mark.as_bytes()), "{file} is still there");
+    }
 }
 
 /// Without this the test above would hold of an empty recording.

@@ -162,3 +162,18 @@ fn command_line(content: &mut Vec<u8>, swap: Swap<'_>) {
     let words: Vec<String> = text.split_whitespace().map(word).collect();
     *content = words.join(" ").into_bytes();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_rule_knows_is_left_out() {
+        const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+        let left_out = |path: &str, content: &[u8]| matches!(of(Path::new(path), content), Rule::LeaveOut);
+        assert!(left_out("sys/devices/pci0000:00/a_page_of_bytes", b"S\xff\xfe"));
+        assert!(left_out("kernel/block/sda/an_answer_of_tomorrow", b"text"));
+        assert!(left_out(&format!("sys/firmware/efi/efivars/PlatformKey-{GLOBAL}"), b"text"));
+        assert!(!left_out("sys/devices/pci0000:00/a_text", b"text"));
+    }
+}
