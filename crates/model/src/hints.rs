@@ -220,12 +220,13 @@ impl Hint {
         }
     }
 
-    /// What a hint on text is compared with: any of these.
+    /// What a hint is about, in words; one on text is compared with any of these.
     fn texts(self, disk: &Disk) -> Vec<String> {
         let wwn = disk.wwn.as_ref();
         let extended = wwn.and_then(|wwn| wwn.with_extension.clone());
         match self {
-            Self::Size | Self::Rotational => Vec::new(),
+            Self::Size => vec![expression::in_gibibytes(disk.size)],
+            Self::Rotational => vec![disk.rotational.to_string()],
             Self::Model => disk.model.clone().into_iter().collect(),
             Self::Vendor => disk.vendor.clone().into_iter().collect(),
             Self::Serial => disk.serial.iter().chain(&disk.serial_aliases).cloned().collect(),
@@ -247,20 +248,7 @@ impl Hint {
     /// Why `disk` does not fit `expression`, for people.
     fn miss(self, expression: &Expression, disk: &Disk) -> String {
         let name = self.name();
-        let is = match self {
-            Self::Size => expression::in_gibibytes(disk.size),
-            Self::Rotational => disk.rotational.to_string(),
-            Self::Model
-            | Self::Vendor
-            | Self::Serial
-            | Self::Wwn
-            | Self::WwnWithExtension
-            | Self::WwnVendorExtension
-            | Self::Name
-            | Self::Hctl
-            | Self::ByPath
-            | Self::Transport => self.texts(disk).join(" or "),
-        };
+        let is = self.texts(disk).join(" or ");
         if is.is_empty() {
             format!("no {name}")
         } else {
