@@ -28,14 +28,25 @@ fn has_security(controller: &[u8]) -> bool {
     controller.get(256).is_some_and(|oacs| oacs & 1 != 0)
 }
 
-/// A status is the drive's word that it has no such thing.
+/// Statuses that say the drive has no such thing: Invalid Command Opcode, Invalid
+/// Field in Command, Invalid Log Page (type 1).
+const NOT_THERE: [u16; 3] = [0x001, 0x002, 0x109];
+
+/// Without do-not-retry and the like.
+const STATUS_AND_TYPE: u16 = 0x7ff;
+
+/// Any other status is a drive that could not answer: an error, which a recording
+/// keeps by its number.
 fn failure(error: AdminError) -> io::Error {
     match error {
         AdminError::Kernel(err) if err.raw_os_error() == Some(4 /* EINTR: timed out */) => {
             super::scsi::timed_out()
         }
         AdminError::Kernel(err) => is_absent(err),
-        AdminError::Status(_) => io::ErrorKind::NotFound.into(),
+        AdminError::Status(status) if NOT_THERE.contains(&(status & STATUS_AND_TYPE)) => {
+            io::ErrorKind::NotFound.into()
+        }
+        AdminError::Status(_) => io::Error::from_raw_os_error(5 /* EIO */),
     }
 }
 
@@ -76,6 +87,16 @@ pub(super) fn health(log: &[u8]) -> Option<Health> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drive_that_could_not_answer_is_not_one_without_health() {
+        for status in [0x001, 0x4002, 0x4109] {
+            assert_eq!(failure(AdminError::Status(status)).kind(), io::ErrorKind::NotFound, "{status:#x}");
+        }
+        for status in [0x006, 0x281] {
+            assert_eq!(failure(AdminError::Status(status)).raw_os_error(), Some(5), "{status:#x}");
+        }
+    }
 
     #[test]
     fn a_log_page_is_read_where_the_standard_puts_things() {
